@@ -1,0 +1,213 @@
+"""What a team asks of its releases: objectives, checks with their bounds, and what follows.
+
+Frozen and already validated (by `guard.config`): nothing here checks or parses. Durations are
+seconds, ratios are fractions (1% is 0.01).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from guard.core.workloads import WorkloadId  # noqa: TC001 - pydantic reads it at run time
+
+
+class MatchOp(StrEnum):
+    """PromQL's four ways to match a label. Regular expressions are anchored on both ends."""
+
+    EQUAL = "="
+    NOT_EQUAL = "!="
+    REGEX = "=~"
+    NOT_REGEX = "!~"
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """One label matcher of a selector."""
+
+    label: str
+    op: MatchOp
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """A bare vector selector: a metric name and its matchers. `text` is what the team wrote."""
+
+    metric: str
+    matchers: tuple[Matcher, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """The service level indicator bad/total, both bare selectors.
+
+    Attributes:
+        target_labels: labels beyond the standard ones that Prometheus adds to a target, so
+            that a direct scrape takes them as satisfied.
+    """
+
+    bad: Selector
+    total: Selector
+    target_labels: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """One SLO: indicator, target (fraction, 0.999) and window (seconds)."""
+
+    name: str
+    target: float
+    window: float
+    sli: Ratio
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRatio:
+    """Counted check: is the candidate's error ratio over `above`?
+
+    Attributes:
+        above: p0, the bound (fraction).
+        allowance: k of decisions.md C; None: the default of 2, marked as an assumption.
+        settle: seconds after a pod became ready that are left out (start-up crashes are not).
+    """
+
+    name: str
+    objective: Objective
+    above: float = 0.01
+    allowance: int | None = None
+    settle: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Rule: every candidate pod's health endpoint answers `expect`.
+
+    `path` and `port` None: the pod's own HTTP readiness probe; without one, its Ready condition.
+    """
+
+    name: str = "health"
+    path: str | None = None
+    port: int | str | None = None
+    scheme: str = "http"
+    expect: int = 200
+    every: float = 2.0
+    timeout: float = 1.0
+    failures: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Pods:
+    """Rule: the platform reports no trouble with the candidate's pods.
+
+    `ready_within` None: the lesser of the progress deadline and 5 min.
+    """
+
+    name: str = "pods"
+    ready_within: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Promql:
+    """Rule: a PromQL expression stays inside its bound. Exactly one bound is set."""
+
+    name: str
+    expr: str
+    above: float | None = None
+    below: float | None = None
+    failures: int = 3
+    every: float = 5.0
+
+
+Check = ErrorRatio | Health | Pods | Promql
+
+
+class OnFail(StrEnum):
+    """What follows a FAIL."""
+
+    ROLLBACK = "rollback"
+    HOLD = "hold"
+    NOTIFY = "notify"
+
+
+class OnBlind(StrEnum):
+    """What follows blindness that outlasts the patience."""
+
+    HOLD = "hold"
+    NOTIFY = "notify"
+
+
+class OnInconclusive(StrEnum):
+    """What follows a deadline with too little evidence for either verdict."""
+
+    ACCEPT = "accept"
+    HOLD = "hold"
+    ROLLBACK = "rollback"
+
+
+class OnShared(StrEnum):
+    """What follows a trouble that stable and candidate share."""
+
+    HOLD = "hold"
+    ROLLBACK = "rollback"
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """Where the pods' own metrics are read. None: found from the pod (annotations, ports)."""
+
+    container: str | None = None
+    port: int | str | None = None
+    path: str | None = None
+    scheme: str | None = None
+    ca_file: str | None = None
+    token_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The checks of one workload with their bounds, and what to do with their answers.
+
+    Attributes:
+        bake: least time of judging after the candidate's pods are ready, seconds.
+        deadline: longest time of judging after the candidate's pods are ready, seconds.
+        patience: how long blindness is only held before people are told, seconds.
+        alpha: probability that a healthy rollout is ever aborted by its counted checks.
+        beta: probability that a rollout at the bad bound is promoted.
+        trust_after: seconds for which an `unproven` revision must serve without trouble
+            before it is known good (law 5).
+        by_default: this is the policy of a workload that opted in by label alone.
+    """
+
+    service: str
+    owner: str
+    checks: tuple[Check, ...]
+    bake: float = 120.0
+    deadline: float = 900.0
+    on_fail: OnFail = OnFail.ROLLBACK
+    patience: float = 120.0
+    on_blind: OnBlind = OnBlind.HOLD
+    on_inconclusive: OnInconclusive = OnInconclusive.ACCEPT
+    on_shared: OnShared = OnShared.HOLD
+    alpha: float = 0.01
+    beta: float = 0.05
+    trust_after: float = 3600.0
+    scrape: Scrape = field(default_factory=Scrape)
+    by_default: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One SLO file: a service, its owner, its workloads, objectives and policy.
+
+    Attributes:
+        path: the file it was read from, for messages.
+    """
+
+    name: str
+    owner: str
+    workloads: tuple[WorkloadId, ...]
+    objectives: tuple[Objective, ...]
+    policy: Policy
+    path: str = ""

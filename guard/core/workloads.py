@@ -1,0 +1,191 @@
+"""Workloads, revisions and pods as the guard sees them: the whole present truth, not a diff.
+
+Every platform reduces its own objects to these. Times are seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Mode(StrEnum):
+    """What the guard may do to a workload."""
+
+    OFF = "off"
+    OBSERVE = "observe"
+    ACT = "act"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class WorkloadId:
+    """Names one workload: `platform/namespace/name`."""
+
+    platform: str
+    namespace: str
+    name: str
+    kind: str = "Deployment"
+
+    def __str__(self) -> str:
+        return f"{self.platform}/{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One immutable version of a workload's template.
+
+    Attributes:
+        hash: the platform's own name for it (`pod-template-hash`); pods carry it.
+        content: the guard's hash of the template without its annotations: two templates that
+            differ in annotations alone are one revision for law 7.
+        number: the platform's revision number (a template may return under a new number).
+        uid: uid of the ReplicaSet (or what stands for it).
+        created_at: when the platform made it.
+        images: the containers' images, in template order.
+    """
+
+    hash: str
+    content: str
+    number: int
+    uid: str
+    created_at: float
+    images: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a container's last run ended."""
+
+    code: int
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One container of a pod, its specification and status.
+
+    Attributes:
+        ports: (name, number) of each declared port; the name may be empty.
+        started_at: start of the present run, None while it does not run.
+        restarts: the platform's restart count.
+        waiting: the platform's own word for why it does not run yet, e.g. `ErrImagePull`.
+        message: the platform's words about `waiting`, safe to show (never a template's text).
+        last_exit: how the run before this one ended (or the only one, when it ended).
+    """
+
+    name: str
+    image: str = ""
+    ready: bool = False
+    restarts: int = 0
+    started_at: float | None = None
+    waiting: str | None = None
+    message: str = ""
+    last_exit: Exit | None = None
+    init: bool = False
+    ports: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One kubelet probe. `period` in seconds; `port` already resolved to a number."""
+
+    kind: str  # readiness | liveness | startup
+    container: str
+    handler: str  # http | tcp | exec | grpc
+    path: str = ""
+    port: int = 0
+    scheme: str = "http"
+    period: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """One pod (task, container group) of a workload.
+
+    Attributes:
+        revision: the revision's hash, from the owner by the platform's API, never from names.
+        address: the pod's IP, or host:port base on the local platform; None until it has one.
+        ready: the Ready condition now; `ready_at` when it last became true.
+        deleted_at: the deletionTimestamp; from then on the pod counts for neither side.
+        unschedulable: the scheduler's reason while it cannot be placed.
+        evicted: reason where the pod ended by eviction, preemption or a lost node.
+        annotations: those that say where to scrape (`prometheus.io/…`), and no others.
+    """
+
+    uid: str
+    name: str
+    namespace: str
+    revision: str
+    created_at: float
+    address: str | None = None
+    node: str = ""
+    phase: str = "Running"
+    ready: bool = False
+    ready_at: float | None = None
+    deleted_at: float | None = None
+    unschedulable: str | None = None
+    evicted: str | None = None
+    containers: tuple[Container, ...] = ()
+    probes: tuple[Probe, ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One workload, whole, at one time.
+
+    Attributes:
+        uid: uid of the workload's object; a new object under an old name is another workload.
+        current: the revision that the workload's template leads to (not yet judged by us).
+        revisions: every revision the platform still holds, newest first, `current` included.
+        replicas: desired pods.
+        complete: all desired pods are of `current`, available, none of another revision left.
+        observed: the platform's controller has seen the newest template.
+        paused: a person paused it (`spec.paused`).
+        mode: what the workload's own label says, None without one.
+        opted_in: the workload asks by label to be guarded.
+        progress_deadline: seconds after which the platform itself calls a rollout stuck.
+        replica_failure: the platform's reason why it cannot create pods, e.g. a quota.
+        migration: the init container that looks as if it migrates a database, if there is one.
+        change_cause: the platform's record of who or what changed the template.
+        strategy: `RollingUpdate` or `Recreate`.
+        itself: this workload is the guard.
+    """
+
+    workload: WorkloadId
+    uid: str
+    generation: int
+    at: float
+    current: Revision
+    replicas: int
+    revisions: tuple[Revision, ...] = ()
+    pods: tuple[Pod, ...] = ()
+    complete: bool = False
+    observed: bool = True
+    paused: bool = False
+    mode: Mode | None = None
+    opted_in: bool = False
+    progress_deadline: float = 600.0
+    replica_failure: str | None = None
+    migration: str | None = None
+    change_cause: str = ""
+    strategy: str = "RollingUpdate"
+    itself: bool = False
+
+    def pods_of(self, hashes: frozenset[str]) -> tuple[Pod, ...]:
+        """The pods of the given revisions, also those that are going."""
+        return tuple(pod for pod in self.pods if pod.revision in hashes)
+
+    def hashes_of(self, content: str) -> frozenset[str]:
+        """The platform's hashes of every revision that has this content."""
+        held = self.revisions or (self.current,)
+        return frozenset(revision.hash for revision in held if revision.content == content)
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The workload was deleted."""
+
+    workload: WorkloadId
+    at: float
