@@ -178,6 +178,8 @@ class Policy:
         trust_after: seconds for which an `unproven` revision must serve without trouble
             before it is known good (law 5).
         by_default: this is the policy of a workload that opted in by label alone.
+        on_fail_stated: a person wrote `on_fail`; without that a release that runs a migration
+            is held instead of rolled back.
     """
 
     service: str
@@ -195,6 +197,7 @@ class Policy:
     trust_after: float = 3600.0
     scrape: Scrape = field(default_factory=Scrape)
     by_default: bool = False
+    on_fail_stated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

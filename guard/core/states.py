@@ -1,0 +1,241 @@
+"""Phases, a rollout's state, the events that move it and the commands that follow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from guard.core.actions import Intent, KnownGood, Outcome  # noqa: TC001 - pydantic reads them
+from guard.core.findings import Judgement, Verdict
+from guard.core.notices import Notice  # noqa: TC001 - pydantic reads it at run time
+from guard.core.policy import Policy  # noqa: TC001 - pydantic reads it at run time
+from guard.core.workloads import Mode, Revision, WorkloadId  # noqa: TC001 - pydantic reads them
+
+
+class Phase(StrEnum):
+    """Where a rollout stands (architecture.md, Words)."""
+
+    PROGRESSING = "progressing"
+    BAKING = "baking"
+    HELD = "held"
+    ROLLING_BACK = "rolling_back"
+    WATCHING = "watching"
+    PROMOTED = "promoted"
+    UNPROVEN = "unproven"
+    ROLLED_BACK = "rolled_back"
+    SUPERSEDED = "superseded"
+    LEFT = "left"
+    ROLLBACK_FAILED = "rollback_failed"
+
+
+ENDS = frozenset(
+    {
+        Phase.PROMOTED,
+        Phase.UNPROVEN,
+        Phase.ROLLED_BACK,
+        Phase.SUPERSEDED,
+        Phase.LEFT,
+        Phase.ROLLBACK_FAILED,
+    }
+)
+
+
+class Hold(StrEnum):
+    """Why a rollout is held."""
+
+    SHARED = "shared"  # trouble that stable shares, or that nobody can attribute
+    BLIND = "blind"
+    INCONCLUSIVE = "inconclusive"
+    OBSERVE = "observe"  # failed, and the mode forbids to act
+    POLICY = "policy"  # failed, and the policy says hold
+    NO_KNOWN_GOOD = "no_known_good"
+    SAME_TEMPLATE = "same_template"  # a restart of the known good one
+    ONCE = "once"  # this revision was rolled back before
+    CIRCUIT_BREAKER = "circuit_breaker"
+    MIGRATION = "migration"
+    PAUSED = "paused"  # a person paused the workload
+    NO_RIGHTS = "no_rights"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is fixed for a rollout's whole life.
+
+    Attributes:
+        rollout: `platform/namespace/name@hash#n`.
+        uid: uid of the workload's object.
+        began_at: seconds since the epoch.
+        stable: the known-good revision at the start; None where there was none.
+    """
+
+    rollout: str
+    workload: WorkloadId
+    uid: str
+    service: str
+    owner: str
+    candidate: Revision
+    stable: KnownGood | None
+    began_at: float
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where one rollout stands.
+
+    Attributes:
+        since: when `phase` was entered; all times are seconds since the epoch.
+        bake_began_at: when the candidate's pods were first all ready.
+        elapsed: seconds of judging since then; stands still while held or suspended.
+        clock_at: the last tick that moved `elapsed`.
+        verify_by: until when a patched rollback must be complete; None before it is patched.
+    """
+
+    case: Case
+    phase: Phase
+    since: float
+    verdict: Verdict = Verdict.WAIT
+    text: str = ""
+    hold: Hold | None = None
+    bake_began_at: float | None = None
+    elapsed: float = 0.0
+    clock_at: float | None = None
+    blind_since: float | None = None
+    blind_told: bool = False
+    told_at: float = 0.0
+    told_fail: bool = False
+    suspended_since: float | None = None
+    intent: Intent | None = None
+    outcome: Outcome | None = None
+    verify_by: float | None = None
+    ended_at: float | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more can happen to this rollout."""
+        return self.phase in ENDS
+
+
+# Events.
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What stands for or against acting, at the moment of a verdict.
+
+    Attributes:
+        mode: what the guard may do to this workload now.
+        rolled_back: content hashes of revisions that were rolled back before (law 7).
+        circuit_open: too many rollbacks across all workloads.
+        may_patch: False where the platform said that it would refuse.
+    """
+
+    mode: Mode
+    known_good: KnownGood | None
+    rolled_back: frozenset[str] = frozenset()
+    circuit_open: bool = False
+    paused: bool = False
+    may_patch: bool = True
+    migration: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One tick's judgement.
+
+    Attributes:
+        pods_ready: every desired candidate pod is ready.
+        complete: the platform has finished the rollout itself.
+        replicas: desired pods; 0 suspends.
+    """
+
+    judgement: Judgement
+    facts: Facts
+    pods_ready: bool
+    complete: bool
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """Another template is in force."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """The workload is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedOff:
+    """A person turned the guard off for this workload, or its SLO file went."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """One attempt at the rollback had this outcome."""
+
+    outcome: Outcome
+    progress_deadline: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """How far the patched rollback is; `text` says it with numbers."""
+
+    complete: bool
+    text: str
+
+
+Event = Judged | Superseded | Deleted | TurnedOff | Acted | Settling
+
+
+# Commands.
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Add a line to the record's timeline."""
+
+    at: float
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """Write the record now; what follows may rest on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Roll back by this intent."""
+
+    intent: Intent
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Deliver a notice."""
+
+    notice: Notice
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Take the candidate as known good from now on."""
+
+    why: str
+
+
+Command = Note | Save | Act | Tell | Trust
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why a FAIL is held and not undone."""
+
+    hold: Hold
+    text: str = field(default="")

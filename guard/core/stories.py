@@ -1,0 +1,222 @@
+"""The words: which notice each transition yields, and under which story key.
+
+A page at 3 in the morning answers in its first line: which service, what happened, what the
+guard did, is it over.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from guard.core.notices import Notice, Severity, Stage
+from guard.core.states import Case, Hold, Phase, State
+
+if TYPE_CHECKING:
+    from guard.core.actions import KnownGood
+
+CAUSE_AT_MOST = 200
+"""Characters of a change-cause: it is shown in one line of `kubectl rollout history`."""
+
+_HOLD_REASONS = {
+    Hold.SHARED: "SharedTrouble",
+    Hold.BLIND: "Blind",
+    Hold.INCONCLUSIVE: "Inconclusive",
+    Hold.OBSERVE: "WouldRollBack",
+}
+_END_REASONS = {
+    Phase.PROMOTED: "Promoted",
+    Phase.UNPROVEN: "Unproven",
+    Phase.ROLLED_BACK: "RolledBack",
+    Phase.SUPERSEDED: "Superseded",
+    Phase.LEFT: "Left",
+    Phase.ROLLBACK_FAILED: "RollbackFailed",
+}
+
+
+def release(case: Case) -> str:
+    """Name the candidate for a person: its hash, and its images where they are known."""
+    images = ", ".join(image.rsplit("/", 1)[-1] for image in case.candidate.images)
+    return f"{case.candidate.hash} ({images})" if images else case.candidate.hash
+
+
+def cause(case: Case, good: KnownGood) -> str:
+    """One line for the platform's change-cause."""
+    line = f"guard rolled {case.candidate.hash} back to {good.revision.hash}"
+    return line[:CAUSE_AT_MOST]
+
+
+def began(state: State, now: float) -> Notice:
+    """A rollout began."""
+    stable = state.case.stable
+    against = f"known good: {stable.revision.hash}, {stable.why}" if stable else "nothing known good"
+    return _notice(
+        state,
+        now,
+        Stage.INFORMED,
+        Severity.INFO,
+        "RolloutBegan",
+        f"{state.case.service}: release {release(state.case)} began, being judged",
+        against,
+    )
+
+
+def rolling_back(state: State, now: float) -> Notice:
+    """FAIL, and the guard acts."""
+    good = state.intent.known_good.revision.hash if state.intent else "?"
+    return _notice(
+        state,
+        now,
+        Stage.OPENED,
+        Severity.WARNING,
+        "RollingBack",
+        f"{state.case.service}: release {release(state.case)} failed, rolling back to {good}",
+        state.text,
+    )
+
+
+def failed_only_told(state: State, now: float) -> Notice:
+    """FAIL under `on_fail: notify`."""
+    return _notice(
+        state,
+        now,
+        Stage.INFORMED,
+        Severity.CRITICAL,
+        "Failed",
+        f"{state.case.service}: release {release(state.case)} failed and is serving "
+        "(on_fail: notify, nothing was changed)",
+        state.text,
+    )
+
+
+def held(state: State, now: float, *, again: bool = False) -> Notice:
+    """The rollout is held."""
+    bad = state.hold not in (Hold.SHARED, Hold.BLIND, Hold.INCONCLUSIVE)
+    what = {
+        Hold.SHARED: "stable has the same trouble: held, nothing was changed",
+        Hold.BLIND: "cannot be measured: held, nothing was changed",
+        Hold.INCONCLUSIVE: "too little evidence at the deadline: held, nothing was changed",
+    }.get(state.hold or Hold.SHARED, "FAILED AND IS SERVING: held, nothing was changed")
+    return _notice(
+        state,
+        now,
+        Stage.UPDATED if again else Stage.OPENED,
+        Severity.CRITICAL if bad else Severity.WARNING,
+        _HOLD_REASONS.get(state.hold or Hold.SHARED, "Held"),
+        f"{state.case.service}: release {release(state.case)} {what}",
+        state.text,
+        suffix=_held_suffix(state),
+    )
+
+
+def resumed(state: State, now: float) -> Notice:
+    """The hold ended by evidence."""
+    return _notice(
+        state,
+        now,
+        Stage.RESOLVED,
+        Severity.INFO,
+        "Resumed",
+        f"{state.case.service}: release {release(state.case)} is no longer held, judging goes on",
+        state.text,
+        suffix=_held_suffix(state),
+    )
+
+
+def blind(state: State, now: float) -> Notice:
+    """Blindness outlasted the patience."""
+    since = now - (state.blind_since if state.blind_since is not None else now)
+    return _notice(
+        state,
+        now,
+        Stage.OPENED,
+        Severity.WARNING,
+        "Blind",
+        f"{state.case.service}: release {release(state.case)} cannot be measured for "
+        f"{since:.0f} s; nothing was changed",
+        state.text,
+        suffix="/blind",
+    )
+
+
+def seeing(state: State, now: float) -> Notice:
+    """Measuring works again."""
+    return _notice(
+        state,
+        now,
+        Stage.RESOLVED,
+        Severity.INFO,
+        "SeeingAgain",
+        f"{state.case.service}: release {release(state.case)} can be measured again",
+        state.text,
+        suffix="/blind",
+    )
+
+
+def ended(before: State, after: State, now: float, recovery: str) -> tuple[Notice, ...]:
+    """The rollout came to its end: the last word, and every open story resolved."""
+    notices = [_last_word(before, after, now, recovery)]
+    if before.phase is Phase.HELD and before.hold is not Hold.BLIND:
+        notices.append(resumed(before, now))
+    if before.blind_told:
+        notices.append(seeing(before, now))
+    return tuple(notices)
+
+
+def _last_word(before: State, after: State, now: float, recovery: str) -> Notice:
+    case = after.case
+    failed = after.phase is Phase.ROLLBACK_FAILED
+    words = {
+        Phase.PROMOTED: "promoted",
+        Phase.UNPROVEN: "ends unproven: nothing bad seen, too little seen to vouch for it",
+        Phase.ROLLED_BACK: f"was rolled back to {_target(after)}; it is over: {recovery}",
+        Phase.SUPERSEDED: "superseded",
+        Phase.LEFT: "is no longer the guard's to judge",
+        Phase.ROLLBACK_FAILED: "FAILED AND ITS ROLLBACK FAILED: it may still be serving",
+    }
+    stage = Stage.INFORMED
+    if before.phase is Phase.ROLLING_BACK:
+        stage = Stage.RESOLVED
+    return _notice(
+        after,
+        now,
+        Stage.OPENED if failed else stage,
+        Severity.CRITICAL if failed else Severity.INFO,
+        _END_REASONS[after.phase],
+        f"{case.service}: release {release(case)} {words[after.phase]}",
+        after.text,
+        suffix="/rollback-failed" if failed else "",
+    )
+
+
+def _target(state: State) -> str:
+    return state.intent.known_good.revision.hash if state.intent else "?"
+
+
+def _held_suffix(state: State) -> str:
+    return "/blind" if state.hold is Hold.BLIND else "/held"
+
+
+def _notice(  # noqa: PLR0913 - one place builds every notice; a bundle would hide the words
+    state: State,
+    now: float,
+    stage: Stage,
+    severity: Severity,
+    reason: str,
+    title: str,
+    body: str,
+    suffix: str = "",
+) -> Notice:
+    case = state.case
+    return Notice(
+        key=f"{case.rollout}{suffix}",
+        stage=stage,
+        severity=severity,
+        reason=reason,
+        title=title,
+        workload=case.workload,
+        rollout=case.rollout,
+        at=now,
+        body=body,
+        service=case.service,
+        owner=case.owner,
+    )

@@ -1,0 +1,79 @@
+"""The judge: many findings, one verdict.
+
+Counted checks carry α together: FAIL when the mean of their E over the number of counted checks
+at the start reaches 1/α, which is valid under any dependence between them (decisions.md, Blame).
+Rules and the blame table fail by themselves. Blindness of any check outweighs PASS, never FAIL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from guard.core.findings import Finding, Judgement, Reason, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from guard.core.ticks import Frame
+
+E_TOO_HIGH_TO_PROMOTE = 3.0
+"""No counted check may stand at or over this E when a rollout is promoted (decisions.md, D)."""
+
+
+def mean_e(findings: Sequence[Finding], frame: Frame) -> float:
+    """Mean of E over the counted checks; 0 without any. A blind check keeps its last E."""
+    total = sum(finding.numbers.get("e_value", 0.0) for finding in findings if finding.counted)
+    return total / frame.counted if frame.counted else 0.0
+
+
+def judge(findings: Sequence[Finding], frame: Frame) -> Judgement:
+    """Make one verdict of all findings of a tick.
+
+    An empty sequence is WAIT: nothing was asked, so nothing is known (law 2).
+    """
+    judged = tuple(_by_mean(findings, frame))
+    for answer in (Verdict.FAIL, Verdict.BLIND):
+        first = _first(judged, answer)
+        if first is not None:
+            held = answer is Verdict.BLIND and any(finding.hold for finding in judged)
+            return Judgement(answer, judged, hold=held, text=first.text)
+    holding = next((finding for finding in judged if finding.hold), None)
+    if holding is not None:
+        return Judgement(Verdict.WAIT, judged, hold=True, text=holding.text)
+    waiting = _first(judged, Verdict.WAIT)
+    if waiting is not None or not judged:
+        return Judgement(Verdict.WAIT, judged, text=waiting.text if waiting else "no check asked")
+    suspicious = next((f for f in judged if _suspicious(f)), None)
+    if suspicious is not None:
+        return Judgement(Verdict.WAIT, judged, text=suspicious.text)
+    return Judgement(Verdict.PASS, judged, text="; ".join(finding.text for finding in judged))
+
+
+def _by_mean(findings: Sequence[Finding], frame: Frame) -> list[Finding]:
+    """Turn counted findings into FAIL, or not, by the mean of E over all of them."""
+    if frame.counted <= 1:
+        return list(findings)
+    mean = mean_e(findings, frame)
+    bound = 1.0 / frame.alpha
+    return [_with_mean(finding, mean, bound) for finding in findings]
+
+
+def _with_mean(finding: Finding, mean: float, bound: float) -> Finding:
+    if not finding.counted:
+        return finding
+    numbers = {**finding.numbers, "mean_e": mean}
+    own = finding.numbers.get("e_value", 0.0)
+    if mean >= bound and own >= bound and finding.answer is not Verdict.FAIL:
+        return replace(finding, answer=Verdict.FAIL, reason=Reason.OVER_BOUND, numbers=numbers)
+    if mean < bound and finding.answer is Verdict.FAIL and finding.reason is Reason.OVER_BOUND:
+        return replace(finding, answer=Verdict.WAIT, reason=Reason.COLLECTING, numbers=numbers)
+    return replace(finding, numbers=numbers)
+
+
+def _first(findings: Sequence[Finding], answer: Verdict) -> Finding | None:
+    return next((finding for finding in findings if finding.answer is answer), None)
+
+
+def _suspicious(finding: Finding) -> bool:
+    return finding.counted and finding.numbers.get("e_value", 0.0) >= E_TOO_HIGH_TO_PROMOTE
