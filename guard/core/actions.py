@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from guard.core.workloads import Revision, WorkloadId  # noqa: TC001 - pydantic reads them
+from guard.core.workloads import Revision, WorkloadId
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003 - pydantic reads it at run time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -10,7 +10,7 @@ from enum import StrEnum
 class Verdict(StrEnum):
     """What a check, or all checks of a rollout together, answer."""
 
-    PASS = "PASS"  # noqa: S105 - a verdict, not a password
+    PASS = "PASS"
     WAIT = "WAIT"
     FAIL = "FAIL"
     BLIND = "BLIND"

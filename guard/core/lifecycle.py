@@ -6,8 +6,8 @@ nothing. Commands are what the engine must do, in their order: nothing happens b
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from guard.core import stories
 from guard.core.actions import Intent, OutcomeKind
@@ -32,9 +32,6 @@ from guard.core.states import (
     Trust,
     TurnedOff,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 CLOCK_STEP_AT_MOST = 15.0
 """Seconds by which one tick moves the bake clock: a gap in which nobody judged is no baking."""
@@ -66,7 +63,7 @@ def step(state: State, event: Event, now: float) -> Step:
 
 
 def _judged(state: State, event: Event, now: float) -> Step:
-    assert isinstance(event, Judged)  # noqa: S101 - the table's promise, for the type checker
+    assert isinstance(event, Judged)
     if event.replicas == 0:
         return _suspended(state, now)
     state = _tick_clock(replace(state, suspended_since=None), event, now)
@@ -162,7 +159,7 @@ def _failed(state: State, event: Judged, now: float, text: str) -> Step:
 
 def _roll_back(state: State, event: Judged, now: float, text: str) -> Step:
     good = event.facts.known_good
-    assert good is not None  # noqa: S101 - `obstacle` answers where there is none
+    assert good is not None
     case = state.case
     intent = Intent(
         id=f"rollback:{case.rollout}",
@@ -174,7 +171,13 @@ def _roll_back(state: State, event: Judged, now: float, text: str) -> Step:
         cause=stories.cause(case, good),
     )
     acting = replace(
-        state, phase=Phase.ROLLING_BACK, since=now, hold=None, intent=intent, text=text, outcome=None
+        state,
+        phase=Phase.ROLLING_BACK,
+        since=now,
+        hold=None,
+        intent=intent,
+        text=text,
+        outcome=None,
     )
     decided = Note(now, "decided", text)
     intended = Note(now, "intent", f"roll back to {good.revision.hash} ({good.why})")
@@ -256,7 +259,7 @@ def _suspended(state: State, now: float) -> Step:
 
 
 def _acted(state: State, event: Event, now: float) -> Step:
-    assert isinstance(event, Acted)  # noqa: S101 - the table's promise, for the type checker
+    assert isinstance(event, Acted)
     outcome = event.outcome
     state = replace(state, outcome=outcome)
     if outcome.kind is OutcomeKind.UNAVAILABLE:
@@ -273,7 +276,7 @@ def _acted(state: State, event: Event, now: float) -> Step:
 
 
 def _settling(state: State, event: Event, now: float) -> Step:
-    assert isinstance(event, Settling)  # noqa: S101 - the table's promise, for the type checker
+    assert isinstance(event, Settling)
     if state.verify_by is None:
         return state, ()
     if event.complete:
@@ -289,7 +292,7 @@ def _settling(state: State, event: Event, now: float) -> Step:
 
 
 def _superseded(state: State, event: Event, now: float) -> Step:
-    assert isinstance(event, Superseded)  # noqa: S101 - the table's promise, for the type checker
+    assert isinstance(event, Superseded)
     return _end(state, Phase.SUPERSEDED, now, event.text)
 
 
@@ -315,19 +318,16 @@ def _end(
     return ended, (note, *first, Save(), *(Tell(notice) for notice in notices))
 
 
-TABLE: dict[tuple[Phase, type], Callable[[State, Event, float], Step]] = {
-    (phase, event): handler
-    for phase, row in {
-        Phase.PROGRESSING: {Judged: _judged},
-        Phase.BAKING: {Judged: _judged},
-        Phase.HELD: {Judged: _judged},
-        Phase.ROLLING_BACK: {Acted: _acted, Settling: _settling},
-    }.items()
-    for event, handler in {
-        **row,
-        Superseded: _superseded,
-        Deleted: _deleted,
-        TurnedOff: _off,
-    }.items()
+_JUDGING = (Phase.PROGRESSING, Phase.BAKING, Phase.HELD)
+_LIVE = (*_JUDGING, Phase.ROLLING_BACK)
+_Handler = Callable[[State, Event, float], Step]
+
+TABLE: dict[tuple[Phase, type], _Handler] = {
+    **{(phase, Judged): _judged for phase in _JUDGING},
+    (Phase.ROLLING_BACK, Acted): _acted,
+    (Phase.ROLLING_BACK, Settling): _settling,
+    **{(phase, Superseded): _superseded for phase in _LIVE},
+    **{(phase, Deleted): _deleted for phase in _LIVE},
+    **{(phase, TurnedOff): _off for phase in _LIVE},
 }
 """The whole of what can happen. An end knows no event."""

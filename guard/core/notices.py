@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from guard.core.workloads import WorkloadId  # noqa: TC001 - pydantic reads it at run time
+from guard.core.workloads import WorkloadId
 
 
 class Stage(StrEnum):

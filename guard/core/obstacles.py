@@ -29,7 +29,9 @@ def _mode(_state: State, facts: Facts) -> Obstacle | None:
     if facts.mode is Mode.ACT:
         return None
     good = facts.known_good
-    would = f"it would have rolled back to {good.revision.hash}" if good else "nothing is known good"
+    would = (
+        f"it would have rolled back to {good.revision.hash}" if good else "nothing is known good"
+    )
     return Obstacle(Hold.OBSERVE, f"The guard only observes here: {would}")
 
 
@@ -49,10 +51,13 @@ def _policy(state: State, facts: Facts) -> Obstacle | None:
 def _target(state: State, facts: Facts) -> Obstacle | None:
     good = facts.known_good
     if good is None or good.assumed:
-        return Obstacle(Hold.NO_KNOWN_GOOD, "No revision is known good, so there is none to return to")
+        return Obstacle(
+            Hold.NO_KNOWN_GOOD, "No revision is known good, so there is none to return to"
+        )
     if good.revision.content == state.case.candidate.content:
         return Obstacle(
-            Hold.SAME_TEMPLATE, "The known-good template is this very one, restarted: nothing to undo"
+            Hold.SAME_TEMPLATE,
+            "The known-good template is this very one, restarted: nothing to undo",
         )
     return None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from guard.core.workloads import WorkloadId  # noqa: TC001 - pydantic reads it at run time
+from guard.core.workloads import WorkloadId
 
 
 class MatchOp(StrEnum):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003 - pydantic reads it at run time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from guard.core.actions import KnownGood, Rehearsal  # noqa: TC001 - pydantic reads them
-from guard.core.checks.error_ratio import ErrorRatioState  # noqa: TC001
-from guard.core.checks.health import HealthState  # noqa: TC001
-from guard.core.checks.pods import PodsState  # noqa: TC001
-from guard.core.checks.promql import PromqlState  # noqa: TC001
-from guard.core.findings import Finding  # noqa: TC001 - pydantic reads it at run time
-from guard.core.states import Note, State  # noqa: TC001 - pydantic reads them
-from guard.core.ticks import Frame, Youth  # noqa: TC001 - pydantic reads them
-from guard.core.workloads import Mode, Revision, WorkloadId  # noqa: TC001 - pydantic reads them
+from guard.core.actions import KnownGood, Rehearsal
+from guard.core.checks.error_ratio import ErrorRatioState
+from guard.core.checks.health import HealthState
+from guard.core.checks.pods import PodsState
+from guard.core.checks.promql import PromqlState
+from guard.core.findings import Finding
+from guard.core.states import Note, State
+from guard.core.ticks import Frame, Youth
+from guard.core.workloads import Mode, Revision, WorkloadId
 
 VERSION = 1
 """Version of the stored documents; a reader refuses a newer one instead of guessing."""

@@ -96,6 +96,8 @@ class Reading:
         machine: requests of machines per second to be expected beyond those that the guard
             itself sent, where paths are not known (kubelet probes, Prometheus' scrapes).
         sent: cumulative number of requests that the guard itself has sent to this target.
+        sent_bad: how many of them were answered with a status of 400 or more: while that
+            moves, machines' requests fail too, and are not users' errors.
     """
 
     total: float
@@ -106,6 +108,7 @@ class Reading:
     paths_known: bool = False
     machine: float = 0.0
     sent: int = 0
+    sent_bad: int = 0
 
 
 CounterSample = Reading | NoData | Unavailable

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from guard.core.actions import Intent, KnownGood, Outcome  # noqa: TC001 - pydantic reads them
+from guard.core.actions import Intent, KnownGood, Outcome
 from guard.core.findings import Judgement, Verdict
-from guard.core.notices import Notice  # noqa: TC001 - pydantic reads it at run time
-from guard.core.policy import Policy  # noqa: TC001 - pydantic reads it at run time
-from guard.core.workloads import Mode, Revision, WorkloadId  # noqa: TC001 - pydantic reads them
+from guard.core.notices import Notice
+from guard.core.policy import Policy
+from guard.core.workloads import Mode, Revision, WorkloadId
 
 
 class Phase(StrEnum):

@@ -48,7 +48,9 @@ def cause(case: Case, good: KnownGood) -> str:
 def began(state: State, now: float) -> Notice:
     """A rollout began."""
     stable = state.case.stable
-    against = f"known good: {stable.revision.hash}, {stable.why}" if stable else "nothing known good"
+    against = (
+        f"known good: {stable.revision.hash}, {stable.why}" if stable else "nothing known good"
+    )
     return _notice(
         state,
         now,
@@ -196,7 +198,7 @@ def _held_suffix(state: State) -> str:
     return "/blind" if state.hold is Hold.BLIND else "/held"
 
 
-def _notice(  # noqa: PLR0913 - one place builds every notice; a bundle would hide the words
+def _notice(
     state: State,
     now: float,
     stage: Stage,

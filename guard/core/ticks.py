@@ -12,11 +12,11 @@ checkpoint in the record restores them to the bit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003 - pydantic reads it at run time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from guard.core.samples import CounterSample, Sample, UnavailableReason  # noqa: TC001
-from guard.core.workloads import Snapshot  # noqa: TC001
+from guard.core.samples import CounterSample, Sample, UnavailableReason
+from guard.core.workloads import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Frame:
             the guard was away: first sight.
         alpha, beta: see `Policy`.
         counted: number of counted checks of the policy; the divisor of the mean of E.
+        interval: Prometheus' scrape interval, seconds: targets are scraped up to so far apart.
         youth: what the stable revision's pods did when they were young, by check name; absent
             without a record.
     """
@@ -44,6 +45,7 @@ class Frame:
     alpha: float = 0.01
     beta: float = 0.05
     counted: int = 1
+    interval: float = 15.0
     youth: Mapping[str, Youth] = field(default_factory=dict)
 
 

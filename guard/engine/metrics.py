@@ -42,15 +42,20 @@ class Metrics:
             registry=registry,
         )
         self.samples = Counter(
-            names.METRIC_SAMPLES, "Samples by source and answer.", ["source", "answer"],
+            names.METRIC_SAMPLES,
+            "Samples by source and answer.",
+            ["source", "answer"],
             registry=registry,
         )
         self.notices = Counter(
-            names.METRIC_NOTICES, "Notices by channel and what became of them.",
-            ["channel", "result"], registry=registry,
+            names.METRIC_NOTICES,
+            "Notices by channel and what became of them.",
+            ["channel", "result"],
+            registry=registry,
         )
         self.config_ok = Gauge(
-            names.METRIC_CONFIG_OK, "1 while the SLO files on disk are the ones in force.",
+            names.METRIC_CONFIG_OK,
+            "1 while the SLO files on disk are the ones in force.",
             registry=registry,
         )
         self.config_at = Gauge(
@@ -61,23 +66,27 @@ class Metrics:
         )
         self.blind = Gauge(names.METRIC_BLIND, "Rollouts that are blind now.", registry=registry)
         self.circuit = Gauge(
-            names.METRIC_CIRCUIT, "1 while the circuit breaker forbids rollbacks.",
+            names.METRIC_CIRCUIT,
+            "1 while the circuit breaker forbids rollbacks.",
             registry=registry,
         )
         self.tick = Histogram(
-            names.METRIC_TICK, "Time to measure and judge one rollout once.", registry=registry,
+            names.METRIC_TICK,
+            "Time to measure and judge one rollout once.",
+            registry=registry,
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
         )
         self.crashes = Counter(
-            names.METRIC_CRASHES, "Tasks that ended by a defect and were started again.",
+            names.METRIC_CRASHES,
+            "Tasks that ended by a defect and were started again.",
             registry=registry,
         )
-        self.workloads = Gauge(
-            names.METRIC_WORKLOADS, "Workloads guarded now.", registry=registry
-        )
+        self.workloads = Gauge(names.METRIC_WORKLOADS, "Workloads guarded now.", registry=registry)
         self.rights_missing = Gauge(
-            names.METRIC_RIGHTS, "Rights that the guard lacks on a workload.",
-            ["namespace", "workload"], registry=registry,
+            names.METRIC_RIGHTS,
+            "Rights that the guard lacks on a workload.",
+            ["namespace", "workload"],
+            registry=registry,
         )
         self._every_label_set()
 

@@ -1,0 +1,118 @@
+"""Blame: whose fault is it? The table of decisions.md, Blame, as a small state machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+CONTROL_WINDOW = 30.0
+"""Seconds over which both sides' requests say whether stable has control."""
+CONTROL_LOST = 0.2
+CONTROL_GAINED = 0.25
+SUSPICIOUS = 1.5
+"""M_A from which a side is suspicious."""
+TOLD_APART = 20.0
+"""M_B that tells the sides apart; M_A of stable that calls it bad too."""
+ATTRIBUTING_AT_MOST = 30.0
+"""Seconds for which an over-bound candidate under control waits for B."""
+BROKE_BOTH_WITHIN = 60.0
+"""A release may have broken both when trouble began so soon after its first request."""
+
+
+class Standing(StrEnum):
+    """How the trouble of the candidate is attributed at this moment."""
+
+    CLEAR = "clear"
+    ATTRIBUTING = "attributing"
+    OPEN = "open"  # attributed to nobody after 30 s: hold
+    BLAMED = "blamed"
+    SHARED = "shared"
+    UNATTRIBUTED = "unattributed"
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """The table's state.
+
+    Attributes:
+        control: stable carries enough requests to compare with.
+        ever: it had control at some time in this rollout.
+        over_since: since when M_A alone is over its bound under control.
+        broke_both: a shared trouble began within 60 s of the candidate's first request.
+    """
+
+    standing: Standing = Standing.CLEAR
+    control: bool = False
+    ever: bool = False
+    over_since: float | None = None
+    broke_both: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the table looks at.
+
+    Attributes:
+        bound: what M_A or E must reach: the number of counted checks / α.
+        stable_share: stable's share of ready pods, where nobody sent requests.
+        stable_clean: stable's 95% upper bound of late is under p0′.
+        good_again: D passes over the candidate's trailing window.
+        first_at: the candidate's first request.
+    """
+
+    at: float
+    m_a: float
+    m_a_stable: float
+    m_b: float
+    bound: float
+    candidate_recent: int
+    stable_recent: int
+    stable_share: float
+    stable_clean: bool
+    good_again: bool
+    first_at: float | None
+
+
+def update(state: Blame, view: View) -> tuple[Blame, bool]:
+    """Look at one tick.
+
+    Returns:
+        The new state, and whether M_A and M_B must begin anew.
+    """
+    control = _control(state, view)
+    lost = state.control and not control
+    state = replace(state, control=control, ever=state.ever or control)
+    if state.standing is Standing.UNATTRIBUTED:
+        return _until_good(state, view)
+    if lost and view.m_a_stable >= SUSPICIOUS and view.m_b < TOLD_APART:
+        return replace(state, standing=Standing.UNATTRIBUTED, over_since=None), False
+    if not control:
+        return replace(state, standing=Standing.CLEAR, over_since=None), False
+    if state.standing is Standing.SHARED:
+        return _until_good(state, view)
+    return _attribute(state, view), False
+
+
+def _control(state: Blame, view: View) -> bool:
+    requests = view.candidate_recent + view.stable_recent
+    share = view.stable_recent / requests if requests else view.stable_share
+    return share >= (CONTROL_LOST if state.control else CONTROL_GAINED)
+
+
+def _until_good(state: Blame, view: View) -> tuple[Blame, bool]:
+    if not view.good_again:
+        return state, False
+    return replace(state, standing=Standing.CLEAR, over_since=None, broke_both=False), True
+
+
+def _attribute(state: Blame, view: View) -> Blame:
+    if view.m_a < view.bound or view.m_b >= view.bound:
+        return replace(state, standing=Standing.CLEAR, over_since=None)
+    since = view.at if state.over_since is None else state.over_since
+    state = replace(state, over_since=since)
+    if view.at - since < ATTRIBUTING_AT_MOST:
+        return replace(state, standing=Standing.ATTRIBUTING)
+    if view.m_a_stable >= TOLD_APART:
+        soon = view.first_at is not None and since - view.first_at <= BROKE_BOTH_WITHIN
+        return replace(state, standing=Standing.SHARED, broke_both=soon)
+    return replace(state, standing=Standing.BLAMED if view.stable_clean else Standing.OPEN)

@@ -1,0 +1,1 @@
+"""The e-processes of decisions.md: pure recursions over small frozen states."""
