@@ -1,0 +1,61 @@
+"""The policy of a workload that opted in by label alone.
+
+Nobody has said what its counters are called, so the usual name is tried with each label that
+usual libraries put the HTTP status in; the engine takes the first that the pods expose.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from guard.config.selectors import selector
+from guard.core.policy import Check, ErrorRatio, Health, Objective, Pods, Policy, Ratio
+
+if TYPE_CHECKING:
+    from guard.core.workloads import WorkloadId
+
+DEFAULT_METRIC: Final = "http_requests_total"
+
+# client_golang and most examples say `code`, prometheus-fastapi-instrumentator and Micrometer
+# `status`, starlette-exporter and others `status_code`.
+DEFAULT_LABELS: Final = ("code", "status", "status_code")
+
+_ABOVE: Final = 0.01
+_TARGET: Final = 0.99
+_WINDOW: Final = 30 * 86_400.0
+
+
+def _indicator(label: str) -> Ratio:
+    bad = selector(f'{DEFAULT_METRIC}{{{label}=~"5.."}}')
+    return Ratio(bad, selector(DEFAULT_METRIC))
+
+
+DEFAULT_INDICATORS: Final = tuple(_indicator(label) for label in DEFAULT_LABELS)
+
+
+def default_policy(workload: WorkloadId, indicator: Ratio | None = None) -> Policy:
+    """The policy under which a workload is guarded that opted in by label alone.
+
+    Args:
+        workload: the workload, whose name serves as the service's.
+        indicator: one of `DEFAULT_INDICATORS`, or None where the pods expose none of them:
+            such a workload is guarded by pods and health only.
+    """
+    rules: tuple[Check, ...] = (Health(), Pods())
+    counted = (_errors(indicator),) if indicator else ()
+    return Policy(
+        service=workload.name,
+        owner="",
+        checks=(*counted, *rules),
+        by_default=True,
+    )
+
+
+def default_policies(workload: WorkloadId) -> tuple[Policy, ...]:
+    """The candidates of a default policy, in the order in which they are tried."""
+    return tuple(default_policy(workload, indicator) for indicator in DEFAULT_INDICATORS)
+
+
+def _errors(indicator: Ratio) -> ErrorRatio:
+    objective = Objective("availability", _TARGET, _WINDOW, indicator)
+    return ErrorRatio(name=objective.name, objective=objective, above=_ABOVE)

@@ -1,0 +1,158 @@
+"""What must fit together in one SLO file, read from the document as it stands.
+
+The rules read tolerantly and stay silent about what the models refuse anyway, so that one run
+reports both: a deadline before its bake is named even where a check beside it is misspelt.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from guard.config.codes import Code
+from guard.config.problems import Path, Problem, Rejected, closest, place, show
+from guard.config.quantities import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from guard.config.documents import Document
+
+_DEFAULT_BAKE: Final = "2m"
+_DEFAULT_DEADLINE: Final = "15m"
+_NAMED: Final = frozenset({"health", "pods"})
+
+
+def broken(document: Document) -> Iterator[Problem]:
+    """Every rule that one file breaks by itself."""
+    yield from _nulls(document, document.data, ())
+    yield from _kinds(document)
+    yield from _clocks(document)
+    yield from _bounds(document)
+    yield from _objectives(document)
+    yield from _duplicates(document, objective_names(document), "objective")
+    yield from _duplicates(document, check_names(document), "check")
+
+
+def objective_names(document: Document) -> list[tuple[Path, str]]:
+    """The objectives' names, with their places."""
+    items = document.items("objectives")
+    return _texts(((*path, "name"), _get(item, "name")) for path, item in items)
+
+
+def check_names(document: Document) -> list[tuple[Path, str]]:
+    """The checks' names, stated or by default, with their places."""
+    return _texts(_check_name(path, kind, body) for path, kind, body in checks(document))
+
+
+def checks(document: Document) -> Iterator[tuple[Path, str, dict[Any, Any]]]:
+    """Each check that is written as one: its place, its kind, its keys."""
+    for path, item in document.items("rollout", "checks"):
+        if isinstance(item, dict):
+            for kind, body in item.items():
+                if isinstance(body, dict):
+                    yield (*path, kind), kind, body
+
+
+def workloads(document: Document) -> list[tuple[Path, str]]:
+    """The workloads as `kubernetes/namespace/name`, with their places."""
+    found = []
+    for path, item in document.items("workloads"):
+        kubernetes = _get(item, "kubernetes")
+        words = (_get(kubernetes, "namespace"), _get(kubernetes, "deployment"))
+        if all(isinstance(word, str) for word in words):
+            found.append(((*path, "kubernetes"), f"kubernetes/{words[0]}/{words[1]}"))
+    return found
+
+
+def _nulls(document: Document, value: object, path: Path) -> Iterator[Problem]:
+    """A key without a value is nearly always a wrong indentation, or a forgotten `{}`."""
+    match value:
+        case None:
+            words = ("a key without a value", "a value", "write it, or {} for all defaults")
+            yield document.problem(path, Code.TYPE_WRONG, words)
+        case dict():
+            for key, item in value.items():
+                yield from _nulls(document, item, (*path, key))
+        case list():
+            for index, item in enumerate(value):
+                yield from _nulls(document, item, (*path, index))
+
+
+def _kinds(document: Document) -> Iterator[Problem]:
+    for list_path in (("workloads",), ("rollout", "checks")):
+        for path, item in document.items(*list_path):
+            if isinstance(item, dict) and len(item) != 1:
+                found = f"{len(item)} kinds in one item ({', '.join(map(str, item)) or 'none'})"
+                words = (found, "exactly one", "give each its own `- ` and indent its keys below")
+                yield document.problem(path, Code.KIND_COUNT, words)
+
+
+def _clocks(document: Document) -> Iterator[Problem]:
+    rollout = document.at("rollout")
+    if not isinstance(rollout, dict):
+        return
+    bake = _seconds(rollout.get("bake", _DEFAULT_BAKE))
+    deadline = _seconds(rollout.get("deadline", _DEFAULT_DEADLINE))
+    if bake is not None and deadline is not None and deadline <= bake:
+        at = ("rollout", "deadline" if "deadline" in rollout else "bake")
+        found = (
+            f"deadline {rollout.get('deadline', _DEFAULT_DEADLINE)} "
+            f"and bake {rollout.get('bake', _DEFAULT_BAKE)}"
+        )
+        words = (found, "a deadline longer than the bake", "lengthen deadline or shorten bake")
+        yield document.problem(at, Code.DEADLINE_BEFORE_BAKE, words)
+
+
+def _bounds(document: Document) -> Iterator[Problem]:
+    for path, kind, body in checks(document):
+        if kind != "promql":
+            continue
+        stated = [bound for bound in ("above", "below") if bound in body]
+        if not stated:
+            words = ("neither above nor below", "one bound", "add above: or below:")
+            yield document.problem(path, Code.BOUND_MISSING, words)
+        elif len(stated) > 1:
+            words = ("above and below", "one bound", "write two checks, one for each bound")
+            yield document.problem((*path, "below"), Code.BOUND_TWICE, words)
+
+
+def _objectives(document: Document) -> Iterator[Problem]:
+    known = sorted({name for _, name in objective_names(document)})
+    for path, kind, body in checks(document):
+        wanted = body.get("objective")
+        if kind == "error_ratio" and isinstance(wanted, str) and wanted not in known:
+            expected = f"one of {', '.join(known)}" if known else "an objective of this file"
+            action = closest(wanted, known) if known else "add it under objectives:"
+            words = (show(wanted), expected, action)
+            yield document.problem((*path, "objective"), Code.OBJECTIVE_UNKNOWN, words)
+
+
+def _duplicates(document: Document, names: list[tuple[Path, str]], what: str) -> Iterator[Problem]:
+    first: dict[str, Path] = {}
+    for path, name in names:
+        if name in first:
+            found = f"the {what} name {name!r} again (first at {place(first[name])})"
+            words = (found, "unique names", "give one of them another name:")
+            yield document.problem(path, Code.NAME_DUPLICATE, words)
+        first.setdefault(name, path)
+
+
+def _check_name(path: Path, kind: str, body: dict[Any, Any]) -> tuple[Path, Any]:
+    if "name" in body:
+        return (*path, "name"), body["name"]
+    return path, kind if kind in _NAMED else body.get("objective")
+
+
+def _texts(pairs: Iterator[tuple[Path, Any]] | Any) -> list[tuple[Path, str]]:
+    return [(path, name) for path, name in pairs if isinstance(name, str)]
+
+
+def _get(value: object, key: str) -> Any:
+    return value.get(key) if isinstance(value, dict) else None
+
+
+def _seconds(value: object) -> float | None:
+    try:
+        return duration(value)
+    except Rejected:
+        return None

@@ -1,0 +1,133 @@
+"""PromQL as SLO files hold it: bare selectors, and free expressions with pod placeholders.
+
+A bare selector is read twice by the guard: by Prometheus, and by the guard itself against the
+pods' own /metrics. So only what both understand alike is let through.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from typing import Any, Final
+
+import promql_parser as promql
+
+from guard.config.codes import Code
+from guard.config.problems import Rejected, show
+from guard.core.policy import Matcher, MatchOp, Ratio, Selector
+
+_OPS: Final = {
+    "MatchOp.Equal": MatchOp.EQUAL,
+    "MatchOp.NotEqual": MatchOp.NOT_EQUAL,
+    "MatchOp.Re": MatchOp.REGEX,
+    "MatchOp.NotRe": MatchOp.NOT_REGEX,
+}
+_REGEXES: Final = frozenset({MatchOp.REGEX, MatchOp.NOT_REGEX})
+_BARE: Final = """a bare selector such as http_requests_total{code=~"5.."}"""
+_EXPR: Final = """an expression such as max(queue_depth{pod=~"$candidate"})"""
+
+_PLACEHOLDER: Final = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
+_PLACED: Final = re.compile(r"""=~\s*(["'])\$(candidate|stable)\1""")
+_STAND_IN: Final = """=~"pod-of-the-guard\""""
+
+
+def selector(text: object) -> Selector:
+    """Parse a bare vector selector.
+
+    Raises:
+        Rejected: `selector-…` or `regex-unsupported`.
+    """
+    if not isinstance(text, str):
+        raise Rejected(Code.SELECTOR_INVALID, show(text), _BARE, "write the selector in quotes")
+    parsed = _parse(text, Code.SELECTOR_INVALID, _BARE)
+    if not isinstance(parsed, promql.VectorSelector) or parsed.offset or parsed.at:
+        action = "leave out functions, operators, [ranges], offset and @; the guard counts itself"
+        raise Rejected(Code.SELECTOR_NOT_BARE, show(text), _BARE, action)
+    if parsed.matchers.or_matchers:
+        action = "leave out `or`; use one regular expression on one label"
+        raise Rejected(Code.SELECTOR_NOT_BARE, show(text), _BARE, action)
+    if not parsed.name:
+        action = "write the metric's name before the braces"
+        raise Rejected(Code.SELECTOR_WITHOUT_METRIC, show(text), _BARE, action)
+    matchers = tuple(_matcher(raw) for raw in parsed.matchers.matchers)
+    return Selector(parsed.name, matchers, text.strip())
+
+
+def paired(ratio: Ratio) -> Ratio:
+    """Let a pair of selectors through in which bad requests can only be some of all.
+
+    Raises:
+        Rejected: `selectors-equal`, or `selector-not-subset`.
+    """
+    bad, total = ratio.bad, ratio.total
+    if bad.metric != total.metric:
+        return ratio
+    if set(bad.matchers) == set(total.matchers):
+        action = """narrow `bad` to the bad requests, for example with code=~"5..\""""
+        expected = "a `bad` that selects less than `total`"
+        raise Rejected(Code.SELECTORS_EQUAL, "the same selector twice", expected, action)
+    missing = [m for m in total.matchers if m not in bad.matchers]
+    if missing:
+        lacks = ", ".join(f'{m.label}{m.op}"{m.value}"' for m in missing)
+        expected = "a `bad` that holds every matcher of `total`, as it has the same metric"
+        found = f"a `bad` without {lacks}"
+        raise Rejected(Code.SELECTOR_NOT_SUBSET, found, expected, f"add {lacks} to `bad`")
+    return ratio
+
+
+def expression(text: object) -> str:
+    """Parse a free PromQL expression with `$candidate` and `$stable` as values of `=~`.
+
+    Raises:
+        Rejected: `promql-invalid`, `promql-without-selector` or `placeholder-misused`.
+    """
+    if not isinstance(text, str):
+        raise Rejected(Code.PROMQL_INVALID, show(text), _EXPR, "write the expression in quotes")
+    plain = _PLACED.sub(_STAND_IN, text)
+    left = _PLACEHOLDER.search(plain)
+    if left:
+        action = 'write pod=~"$candidate" or pod=~"$stable", the placeholder alone in its quotes'
+        raise Rejected(Code.PLACEHOLDER_MISUSED, left.group(), _EXPR, action)
+    parsed = _parse(plain, Code.PROMQL_INVALID, _EXPR)
+    if isinstance(parsed, promql.MatrixSelector | promql.SubqueryExpr | promql.StringLiteral):
+        action = "wrap it so that one number comes out, for example max(…)"
+        raise Rejected(Code.PROMQL_INVALID, "a range or a text", _EXPR, action)
+    if not has_selector(parsed):
+        action = "select a metric: without data of its own nothing says how old the answer is"
+        raise Rejected(Code.PROMQL_WITHOUT_SELECTOR, show(text), _EXPR, action)
+    return text.strip()
+
+
+def has_selector(expr: Any) -> bool:
+    """Whether any series is selected anywhere in a parsed expression."""
+    if isinstance(expr, promql.VectorSelector | promql.MatrixSelector):
+        return True
+    parts = [getattr(expr, name, None) for name in ("expr", "lhs", "rhs", "param")]
+    return any(has_selector(part) for part in [*parts, *getattr(expr, "args", ())] if part)
+
+
+def _parse(text: str, code: Code, expected: str) -> Any:
+    try:
+        return promql.parse(text)
+    except ValueError as error:
+        action = f"mend it: {str(error).splitlines()[0]}"
+        raise Rejected(code, show(text), expected, action) from None
+
+
+def _matcher(raw: Any) -> Matcher:
+    op = _OPS[str(raw.op)]
+    if op in _REGEXES:
+        _portable(raw.value)
+    return Matcher(raw.name, op, raw.value)
+
+
+def _portable(regex: str) -> None:
+    """Refuse a regular expression that the guard would not read as Prometheus does."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)
+            re.compile(regex)
+    except (re.error, FutureWarning) as error:
+        expected = "a regular expression that RE2 and Python read alike"
+        action = f"write it with plain classes such as [0-9] ({error})"
+        raise Rejected(Code.REGEX_UNSUPPORTED, show(regex), expected, action) from None
