@@ -281,7 +281,10 @@ def _settling(state: State, event: Event, now: float) -> Step:
         return state, ()
     if event.complete:
         verified = Note(now, "verified", event.text)
-        after, commands = _end(state, Phase.ROLLED_BACK, now, state.text, (), event.text)
+        text = event.text
+        if event.recovered is False:
+            text = f"THE SERVICE HAS NOT RECOVERED: {text}"
+        after, commands = _end(state, Phase.ROLLED_BACK, now, state.text, recovery=text)
         return after, (verified, *commands)
     if now >= state.verify_by:
         return _end(state, Phase.ROLLBACK_FAILED, now, f"patched, but {event.text}")

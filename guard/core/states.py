@@ -183,10 +183,15 @@ class Acted:
 
 @dataclass(frozen=True, slots=True)
 class Settling:
-    """How far the patched rollback is; `text` says it with numbers."""
+    """How far the patched rollback is; `text` says it with numbers.
+
+    Attributes:
+        recovered: whether requests are served within the bound again; None: not measured.
+    """
 
     complete: bool
     text: str
+    recovered: bool | None = None
 
 
 Event = Judged | Superseded | Deleted | TurnedOff | Acted | Settling

@@ -198,7 +198,7 @@ def _held_suffix(state: State) -> str:
     return "/blind" if state.hold is Hold.BLIND else "/held"
 
 
-def _notice(
+def _notice(  # noqa: PLR0913, PLR0917 - one place builds every notice
     state: State,
     now: float,
     stage: Stage,

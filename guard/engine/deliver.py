@@ -96,7 +96,7 @@ class Deliverer:
                     self._lost(channel.name, notice, str(error))
                     return
                 self._metrics.notices.labels(channel.name, "retried").inc()
-                await asyncio.sleep(random.uniform(0.0, pause))
+                await asyncio.sleep(random.uniform(0.0, pause))  # noqa: S311 - jitter
                 pause = min(2 * pause, LONGEST_PAUSE)
             except GuardError as error:
                 self._lost(channel.name, notice, str(error))

@@ -31,6 +31,7 @@ class Options:
     mode: Mode = Mode.OBSERVE
     circuit_breaker: int = 5
     circuit_window: float = 3600.0
+    scrape_interval: float = 15.0
 
 
 class Circuit:

@@ -1,0 +1,54 @@
+"""The table of checks: which functions begin, update and read the state of which kind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from guard.core import policy
+from guard.core.checks import error_ratio, health, pods, promql, ratio_finding
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from guard.core.findings import Finding
+    from guard.core.records import CheckState
+    from guard.core.ticks import Frame, Tick
+
+_BEGIN: dict[type, Callable[[Any, Frame], CheckState]] = {
+    policy.ErrorRatio: error_ratio.begin,
+    policy.Health: health.begin,
+    policy.Pods: pods.begin,
+    policy.Promql: promql.begin,
+}
+_UPDATE: dict[str, Callable[[Any, Tick], CheckState]] = {
+    "error_ratio": error_ratio.update,
+    "health": health.update,
+    "pods": pods.update,
+    "promql": promql.update,
+}
+_FIND: dict[str, Callable[[Any, Tick], Finding]] = {
+    "error_ratio": ratio_finding.find,
+    "health": health.find,
+    "pods": pods.find,
+    "promql": promql.find,
+}
+
+
+def begin(check: policy.Check, frame: Frame) -> CheckState:
+    """Begin a check's evidence."""
+    return _BEGIN[type(check)](check, frame)
+
+
+def update(state: CheckState, tick: Tick) -> CheckState:
+    """Take a tick in."""
+    return _UPDATE[state.kind](state, tick)
+
+
+def find(state: CheckState, tick: Tick) -> Finding:
+    """Say what the evidence says."""
+    return _FIND[state.kind](state, tick)
+
+
+def counted(one: policy.Policy) -> int:
+    """Number of checks that carry alpha."""
+    return sum(1 for check in one.checks if isinstance(check, policy.ErrorRatio))
