@@ -32,13 +32,12 @@ def _tidied(node: Any) -> Any:
         return [_tidied(item) for item in node]
     if not isinstance(node, dict):
         return node
-    kept = {
+    kept: dict[str, Any] = {
         key: _properties(value) if key == "properties" else _tidied(value)
         for key, value in node.items()
         if key not in {"default", "title"}
     }
-    options: list[dict[str, Any]] = kept.pop("anyOf", [])
-    options = [option for option in options if option != {"type": "null"}]
+    options = [option for option in kept.pop("anyOf", []) if option != {"type": "null"}]
     if len(options) == 1:
         return options[0] | kept
     return kept | {"anyOf": options} if options else kept
