@@ -52,8 +52,9 @@ def default_policy(workload: WorkloadId, indicator: Ratio | None = None) -> Poli
 
 
 def default_policies(workload: WorkloadId) -> tuple[Policy, ...]:
-    """The candidates of a default policy, in the order in which they are tried."""
-    return tuple(default_policy(workload, indicator) for indicator in DEFAULT_INDICATORS)
+    """A workload's default policies, in the order to try them; the last needs no counter."""
+    counted = (default_policy(workload, indicator) for indicator in DEFAULT_INDICATORS)
+    return (*counted, default_policy(workload))
 
 
 def _errors(indicator: Ratio) -> ErrorRatio:
