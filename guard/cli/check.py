@@ -83,9 +83,13 @@ def _described(service: Service) -> dict[str, Any]:
 
 
 def _summary(loaded: Loaded) -> str:
-    files = f"{loaded.files} file{'' if loaded.files == 1 else 's'}"
+    files = _counted(loaded.files, "file")
     if loaded.problems:
-        count = len(loaded.problems)
-        return f"{count} problem{'' if count == 1 else 's'} in {files}"
+        return f"{_counted(len(loaded.problems), 'problem')} in {files}"
     checks = sum(len(service.policy.checks) for service in loaded.services)
-    return f"{files} valid: {len(loaded.services)} services, {checks} checks"
+    services = _counted(len(loaded.services), "service")
+    return f"{files} valid: {services}, {_counted(checks, 'check')}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

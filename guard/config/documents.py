@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MAX_NODES = 20_000
+_MAX_DEPTH = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class _Index:
 
     def walk(self, node: Node, path: Path) -> None:
         """Note the line of every key and item below `node`, and every duplicate key."""
-        if len(self.lines) > _MAX_NODES:
+        if len(self.lines) > _MAX_NODES or len(path) > _MAX_DEPTH:
             raise _TooManyNodesError
         if isinstance(node, MappingNode):
             self._mapping(node, path)

@@ -89,7 +89,10 @@ def expression(text: object) -> str:
         action = 'write pod=~"$candidate" or pod=~"$stable", the placeholder alone in its quotes'
         raise Rejected(Code.PLACEHOLDER_MISUSED, left.group(), _EXPR, action)
     parsed = _parse(plain, Code.PROMQL_INVALID, _EXPR)
-    if isinstance(parsed, promql.MatrixSelector | promql.SubqueryExpr | promql.StringLiteral):
+    inner = parsed
+    while isinstance(inner, promql.ParenExpr):
+        inner = inner.expr
+    if isinstance(inner, promql.MatrixSelector | promql.SubqueryExpr | promql.StringLiteral):
         action = "wrap it so that one number comes out, for example max(…)"
         raise Rejected(Code.PROMQL_INVALID, "a range or a text", _EXPR, action)
     if not has_selector(parsed):

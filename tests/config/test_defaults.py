@@ -1,0 +1,36 @@
+"""The policy of a workload that opted in by label alone."""
+
+from __future__ import annotations
+
+from guard.config.defaults import DEFAULT_INDICATORS, default_policies, default_policy
+from guard.core.policy import ErrorRatio, Health, Pods
+from guard.core.workloads import WorkloadId
+
+WORKLOAD = WorkloadId("kubernetes", "shop", "cart")
+
+
+def test_the_usual_counter_is_tried_with_each_usual_label_and_then_without() -> None:
+    policies = default_policies(WORKLOAD)
+    tried = [
+        check.objective.sli.bad.text
+        for policy in policies
+        for check in policy.checks
+        if isinstance(check, ErrorRatio)
+    ]
+    assert tried == [
+        'http_requests_total{code=~"5.."}',
+        'http_requests_total{status=~"5.."}',
+        'http_requests_total{status_code=~"5.."}',
+    ]
+    assert policies[-1].checks == (Health(), Pods())
+
+
+def test_the_default_policy_bounds_errors_at_1_percent_and_says_that_it_is_a_default() -> None:
+    policy = default_policy(WORKLOAD, DEFAULT_INDICATORS[0])
+    check = policy.checks[0]
+    assert isinstance(check, ErrorRatio)
+    assert check.above == 0.01
+    assert policy.checks[1:] == (Health(), Pods())
+    assert policy.service == "cart"
+    assert policy.by_default
+    assert not policy.on_fail_stated

@@ -1,0 +1,114 @@
+"""PromQL in SLO files: bare selectors and free expressions."""
+
+from __future__ import annotations
+
+import pytest
+
+from guard.config.codes import Code
+from guard.config.problems import Rejected
+from guard.config.selectors import expression, paired, selector
+from guard.core.policy import Matcher, MatchOp, Ratio
+
+
+def refused(text: object) -> Code:
+    with pytest.raises(Rejected) as caught:
+        selector(text)
+    return caught.value.code
+
+
+def test_a_bare_selector_keeps_its_text_and_all_four_kinds_of_matchers() -> None:
+    text = 'x:y_total{a="1",b!="2",c=~"5..",d!~"[0-9]+"}'
+    parsed = selector(f"  {text} ")
+    assert parsed.text == text
+    assert parsed.metric == "x:y_total"
+    assert parsed.matchers == (
+        Matcher("a", MatchOp.EQUAL, "1"),
+        Matcher("b", MatchOp.NOT_EQUAL, "2"),
+        Matcher("c", MatchOp.REGEX, "5.."),
+        Matcher("d", MatchOp.NOT_REGEX, "[0-9]+"),
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rate(x[5m])",
+        "x[5m]",
+        "x offset 5m",
+        "x @ end()",
+        "(x)",
+        "x + y",
+        "-x",
+        "1",
+        'x{a="1" or b="2"}',
+    ],
+)
+def test_a_selector_that_is_not_bare_is_refused(text: str) -> None:
+    assert refused(text) is Code.SELECTOR_NOT_BARE
+
+
+def test_a_selector_without_metric_or_syntax_is_refused() -> None:
+    assert refused('{a="b"}') is Code.SELECTOR_WITHOUT_METRIC
+    assert refused("") is Code.SELECTOR_INVALID
+    assert refused(5) is Code.SELECTOR_INVALID
+    assert refused('x{a=~"("}') is Code.SELECTOR_INVALID
+
+
+def test_a_regular_expression_that_only_one_reader_understands_is_refused() -> None:
+    assert refused('x{a=~"[[:digit:]]"}') is Code.REGEX_UNSUPPORTED
+    assert refused('x{a=~"a\\\\z"}') is Code.REGEX_UNSUPPORTED
+
+
+def test_bad_of_another_metric_needs_no_matchers_of_total() -> None:
+    ratio = Ratio(selector("errors_total"), selector('requests_total{route="/"}'))
+    assert paired(ratio) is ratio
+
+
+def test_bad_holds_every_matcher_of_a_total_of_the_same_metric_in_any_order() -> None:
+    ratio = Ratio(selector('x{code=~"5..",job="a"}'), selector('x{job="a"}'))
+    assert paired(ratio) is ratio
+
+
+def test_an_expression_keeps_its_placeholders() -> None:
+    text = "max(q{pod=~\"$candidate\"}) / max(q{pod=~'$stable'}) > bool 1"
+    assert expression(f" {text}\n") == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x",
+        "sum by (a) (rate(x[5m]))",
+        "1 - x",
+        "-x",
+        "max_over_time(rate(x[1m])[5m:])",
+        "topk(scalar(x), vector(1))",
+        'x{code=~"5..$"}',
+    ],
+)
+def test_an_expression_that_selects_series_anywhere_is_accepted(text: str) -> None:
+    assert expression(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("max(", Code.PROMQL_INVALID),
+        ("rate(x)", Code.PROMQL_INVALID),
+        ("x[5m]", Code.PROMQL_INVALID),
+        ("(x[5m])", Code.PROMQL_INVALID),
+        ("x[5m:1m]", Code.PROMQL_INVALID),
+        ('"text"', Code.PROMQL_INVALID),
+        (7, Code.PROMQL_INVALID),
+        ("time()", Code.PROMQL_WITHOUT_SELECTOR),
+        ("1 + 1", Code.PROMQL_WITHOUT_SELECTOR),
+        ('x{pod="$candidate"}', Code.PLACEHOLDER_MISUSED),
+        ('x{pod=~"a|$candidate"}', Code.PLACEHOLDER_MISUSED),
+        ('x{pod=~"$canary"}', Code.PLACEHOLDER_MISUSED),
+        ("rate(x[$__rate_interval])", Code.PLACEHOLDER_MISUSED),
+    ],
+)
+def test_an_expression_that_cannot_be_used_is_refused(text: object, code: Code) -> None:
+    with pytest.raises(Rejected) as caught:
+        expression(text)
+    assert caught.value.code is code
