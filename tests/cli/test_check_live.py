@@ -1,0 +1,193 @@
+"""What `guard check --live` asks, and how it words the answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from guard.cli import check_live
+from guard.cli.check_live import WARNINGS, Live, LiveKind, ask, rate_query
+from guard.config.load import SourceFile, parse
+from guard.config.selectors import selector
+from guard.core.actions import Rights
+from guard.core.errors import TemporaryError
+from guard.core.samples import NoData, NoDataReason, Reading
+from guard.core.workloads import Pod, Revision, Snapshot, WorkloadId
+from guard.sources.lookup import Series
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from guard.core.policy import Ratio, Scrape, Service
+    from guard.core.samples import CounterSample
+    from guard.core.workloads import Gone
+    from guard.engine.ports import Counters, Platform
+
+SLO = Path(__file__).parents[2] / "slos" / "orders.yaml"
+(ORDERS,) = parse([SourceFile("orders.yaml", SLO.read_bytes())]).services
+WORKLOAD = WorkloadId("kubernetes", "shop", "orders")
+POD = Pod("u1", "orders-1", "shop", "abc", 0.0, address="10.0.0.1", ready=True)
+SNAPSHOT = Snapshot(
+    WORKLOAD, "uid", 1, 0.0, Revision("abc", "c", 1, "u", 0.0), replicas=1, pods=(POD,)
+)
+
+
+class Cluster:
+    """A platform that knows one workload, or none."""
+
+    def __init__(self, *snapshots: Snapshot, missing: tuple[str, ...] = ()) -> None:
+        self._snapshots = snapshots
+        self._missing = missing
+
+    def follow(self, workloads: frozenset[WorkloadId]) -> None:
+        self.followed = workloads
+
+    async def watch(self) -> AsyncIterator[Snapshot | Gone]:
+        for snapshot in self._snapshots:
+            yield snapshot
+
+    async def rights(self, workload: WorkloadId) -> Rights:
+        return Rights(not self._missing, self._missing)
+
+
+class Pods:
+    """A scrape that gives one answer for every pod."""
+
+    def __init__(self, answer: CounterSample) -> None:
+        self._answer = answer
+
+    async def read(
+        self, sli: Ratio, pods: Sequence[Pod], scrape: Scrape
+    ) -> Mapping[str, CounterSample]:
+        return {f"{pod.uid}/app": self._answer for pod in pods}
+
+
+class Prometheus:
+    """A lookup with prepared answers."""
+
+    def __init__(
+        self,
+        labels: frozenset[str] = frozenset({"code", "pod"}),
+        rate: float | None = 10.0,
+        count: int = 1,
+        expression: int = 1,
+    ) -> None:
+        self._labels = labels
+        self._rate = rate
+        self._count = count
+        self._expression = expression
+
+    async def labels(self, metric: str) -> frozenset[str]:
+        return self._labels
+
+    async def vector(self, query: str) -> list[Series]:
+        if query.startswith("count("):
+            return [Series({}, 1.0)] * self._count
+        if query.startswith("sum(rate("):
+            return [] if self._rate is None else [Series({}, self._rate)]
+        return [Series({"pod": str(n)}, 1.0) for n in range(self._expression)]
+
+
+class Silent(Prometheus):
+    """A lookup that never answers."""
+
+    async def labels(self, metric: str) -> frozenset[str]:
+        message = "Prometheus did not answer within 5 s"
+        raise TemporaryError(message)
+
+
+def live(cluster: Cluster, scrape: Pods | None = None, lookup: Prometheus | None = None) -> Live:
+    return Live(cast("Platform", cluster), cast("Counters | None", scrape), lookup)
+
+
+async def kinds(world: Live, service: Service = ORDERS) -> list[str]:
+    return [finding.kind.value for finding in await ask([service], world)]
+
+
+async def test_nothing_is_found_where_all_is_well() -> None:
+    scrape = Pods(Reading(5.0, None, 1.0, "scrape"))
+    assert await kinds(live(Cluster(SNAPSHOT), scrape, Prometheus())) == []
+
+
+async def test_a_workload_that_does_not_exist_is_named() -> None:
+    (finding,) = await ask([ORDERS], live(Cluster()))
+    assert finding.kind is LiveKind.WORKLOAD_MISSING
+    assert "kubernetes/shop/orders" in str(finding)
+
+
+async def test_a_platform_that_never_ends_its_watch_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Endless(Cluster):
+        async def watch(self) -> AsyncIterator[Snapshot | Gone]:
+            import asyncio  # noqa: PLC0415 - used by this double alone
+
+            await asyncio.Event().wait()
+            yield SNAPSHOT
+
+    monkeypatch.setattr(check_live, "_SNAPSHOTS_WITHIN", 0.01)
+    assert await kinds(live(Endless())) == ["workload-missing"]
+
+
+async def test_missing_permissions_are_listed() -> None:
+    cluster = Cluster(SNAPSHOT, missing=("patch deployments in shop",))
+    (finding,) = await ask([ORDERS], live(cluster))
+    assert finding.kind is LiveKind.RIGHT_MISSING
+    assert "may not patch deployments in shop" in finding.found
+
+
+async def test_pods_that_cannot_be_scraped_are_told_with_the_reason() -> None:
+    scrape = Pods(NoData(NoDataReason.NO_LABEL, "code"))
+    (finding,) = await ask([ORDERS], live(Cluster(SNAPSHOT), scrape))
+    assert finding.kind is LiveKind.TARGET_UNSCRAPED
+    assert finding.found == "no_label code"
+
+
+@pytest.mark.parametrize(
+    ("lookup", "told"),
+    [
+        (Prometheus(labels=frozenset({"status"})), ["label-unknown"]),
+        (Prometheus(labels=frozenset(), count=0), ["selector-empty"]),
+        (Prometheus(rate=None), ["series-unjoined"]),
+        (Prometheus(rate=0.0), ["traffic-low"]),
+        (Prometheus(rate=0.05), ["traffic-low"]),
+        (Prometheus(expression=0), ["expression-empty"]),
+        (Prometheus(expression=2), ["expression-many"]),
+        (Silent(), ["prometheus-unavailable"]),
+    ],
+)
+async def test_what_prometheus_does_not_have_is_told(lookup: Prometheus, told: list[str]) -> None:
+    assert await kinds(live(Cluster(SNAPSHOT), lookup=lookup)) == told
+
+
+async def test_too_little_traffic_is_a_warning_that_states_requests_time_and_deadline() -> None:
+    world = live(Cluster(SNAPSHOT), lookup=Prometheus(rate=0.05))
+    (finding,) = await ask([ORDERS], world)
+    assert finding.kind in WARNINGS
+    assert "requests without an error; at 0.05 a second that takes" in finding.found
+    assert "the deadline is 30 min" in finding.found
+    assert str(finding).startswith("orders: warning [traffic-low]")
+
+
+async def test_traffic_that_just_suffices_is_none_too_little() -> None:
+    world = live(Cluster(SNAPSHOT), lookup=Prometheus(rate=0.05))
+    (finding,) = await ask([ORDERS], world)
+    needed = int(finding.found.split()[3])
+    longer = replace(ORDERS, policy=replace(ORDERS.policy, deadline=needed / 0.05))
+    assert await kinds(world, longer) == []
+
+
+async def test_a_label_that_must_be_empty_or_differ_needs_no_series() -> None:
+    bad = selector('x{a="",b!="1",c=~".*",d!~"y"}')
+    assert [check_live._asks_for(matcher) for matcher in bad.matchers] == [False] * 4
+
+
+def test_pods_are_joined_by_name_or_by_address_with_every_character_quoted() -> None:
+    pods = [POD, replace(POD, name="orders.2", address=None)]
+    assert rate_query(selector('x{a="q\\"\\\\"}'), "shop", pods) == (
+        'sum(rate(x{a="q\\"\\\\",namespace="shop",pod=~"orders\\\\-1|orders\\\\.2"}[5m]) or '
+        'rate(x{a="q\\"\\\\",instance=~"10\\\\.0\\\\.0\\\\.1(:[0-9]+)?"}[5m]))'
+    )
