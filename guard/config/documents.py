@@ -1,6 +1,7 @@
 """YAML text becomes plain data that still knows the line of each of its keys.
 
-Read twice on purpose: once as nodes (every duplicate key, every line), once as plain values.
+Read twice on purpose: once as nodes (every duplicate key, every line), once as plain values. Not
+on an event loop: ruamel.yaml looks for plug-ins on the disk each time.
 """
 
 from __future__ import annotations
