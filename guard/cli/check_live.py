@@ -64,8 +64,13 @@ class LiveFinding:
     found: str
     action: str
 
+    @property
+    def serious(self) -> bool:
+        """Whether a rollout could not be judged, or not be undone, because of it."""
+        return self.kind not in WARNINGS
+
     def __str__(self) -> str:
-        level = "warning" if self.kind in WARNINGS else "problem"
+        level = "problem" if self.serious else "warning"
         words = f"{self.subject}: {self.found} — {self.action}"
         return f"{self.service}: {level} [{self.kind}] {words}"
 

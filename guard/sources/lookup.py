@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
+    from guard.config.settings import Settings
+
 _Answer = TypeVar("_Answer")
 _THREADS = 2
 _NAME = "prometheus-lookup"
@@ -44,6 +46,22 @@ class Address:
     token: SecretStr | None = None
     headers: Mapping[str, SecretStr] = field(default_factory=dict)
     ca_file: str | None = None
+
+
+def address(settings: Settings) -> Address | None:
+    """Where the settings say that Prometheus is; None where they name none."""
+    if settings.prometheus_url is None:
+        return None
+    authorities = settings.prometheus_ca_file
+    return Address(
+        url=settings.prometheus_url,
+        timeout=settings.prometheus_timeout,
+        username=settings.prometheus_username,
+        password=settings.prometheus_password,
+        token=settings.prometheus_token,
+        headers=settings.prometheus_headers,
+        ca_file=str(authorities) if authorities else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import os
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
+from click.testing import CliRunner
 
 from guard.cli import check_live
+from guard.cli.check import check
 from guard.cli.check_live import WARNINGS, Live, LiveKind, ask, rate_query
 from guard.config.load import SourceFile, parse
 from guard.config.selectors import selector
+from guard.config.settings import Settings
 from guard.core.actions import Rights
 from guard.core.errors import TemporaryError
 from guard.core.samples import NoData, NoDataReason, Reading
@@ -19,7 +25,8 @@ from guard.core.workloads import Pod, Revision, Snapshot, WorkloadId
 from guard.sources.lookup import Series
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from guard.core.policy import Ratio, Scrape, Service
     from guard.core.samples import CounterSample
@@ -191,3 +198,78 @@ def test_pods_are_joined_by_name_or_by_address_with_every_character_quoted() -> 
         'sum(rate(x{a="q\\"\\\\",namespace="shop",pod=~"orders\\\\-1|orders\\\\.2"}[5m]) or '
         'rate(x{a="q\\"\\\\",instance=~"10\\\\.0\\\\.0\\\\.1(:[0-9]+)?"}[5m]))'
     )
+
+
+def connects(world: Live) -> Callable[[Settings], AbstractAsyncContextManager[Live]]:
+    @asynccontextmanager
+    async def opened(settings: Settings) -> AsyncIterator[Live]:
+        assert isinstance(settings, Settings)
+        yield world
+
+    return opened
+
+
+@pytest.fixture
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in os.environ:
+        if name.startswith("GUARD_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.mark.usefixtures("clean_environment")
+@pytest.mark.parametrize(
+    ("lookup", "status", "ending"),
+    [
+        (Prometheus(), 0, "1 service, 4 checks\n"),
+        (Prometheus(rate=0.0), 0, "live: 0 problems, 1 warning\n"),
+        (Prometheus(rate=None), 1, "live: 1 problem, 0 warnings\n"),
+    ],
+)
+def test_the_command_exits_with_1_for_problems_and_with_0_for_warnings(
+    lookup: Prometheus, status: int, ending: str
+) -> None:
+    world = live(Cluster(SNAPSHOT), lookup=lookup)
+    result = CliRunner().invoke(check, ["--live", str(SLO)], obj=connects(world))
+    assert result.exit_code == status
+    assert result.output.endswith(ending)
+
+
+@pytest.mark.usefixtures("clean_environment")
+def test_json_holds_what_is_live() -> None:
+    world = live(Cluster())
+    result = CliRunner().invoke(check, ["--live", "--json", str(SLO)], obj=connects(world))
+    (finding,) = json.loads(result.output)["live"]
+    assert (finding["kind"], finding["serious"]) == ("workload-missing", True)
+
+
+@pytest.mark.usefixtures("clean_environment")
+def test_invalid_files_are_not_held_against_anything_live() -> None:
+    wrong = SLO.parents[1] / "tests" / "config" / "rejected" / "key-unknown.yaml"
+    result = CliRunner().invoke(check, ["--live", str(wrong)])
+    assert result.exit_code == 1
+
+
+@pytest.mark.usefixtures("clean_environment")
+def test_without_anything_to_ask_the_command_says_so() -> None:
+    result = CliRunner().invoke(check, ["--live", str(SLO)])
+    assert result.exit_code == 2
+    assert "needs a platform" in result.output
+
+
+@pytest.mark.usefixtures("clean_environment")
+def test_wrong_settings_exit_with_1_and_an_unreachable_platform_with_2(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @asynccontextmanager
+    async def unreachable(settings: Settings) -> AsyncIterator[Live]:
+        message = "the API server refused"
+        raise TemporaryError(message)
+        yield Live(cast("Platform", Cluster()))
+
+    result = CliRunner().invoke(check, ["--live", str(SLO)], obj=unreachable)
+    assert (result.exit_code, result.output) == (2, "cannot ask: the API server refused\n")
+    monkeypatch.setenv("GUARD_MODE", "on")
+    result = CliRunner().invoke(check, ["--live", str(SLO)], obj=unreachable)
+    assert result.exit_code == 1
+    assert "[setting-invalid] GUARD_MODE" in result.output

@@ -9,11 +9,13 @@ import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
+from guard.config.settings import Settings
 from guard.core.errors import GuardError, PermanentError, TemporaryError
-from guard.sources.lookup import Address, Lookup
+from guard.sources.lookup import Address, Lookup, address
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
     from pytest_aiohttp import AiohttpServer
 
@@ -82,7 +84,7 @@ async def test_vectors_scalars_and_label_names_are_read(
 
 
 @pytest.mark.parametrize(
-    ("address", "signed"),
+    ("stated", "signed"),
     [
         ({"token": SecretStr(SECRET)}, f"Bearer {SECRET}"),
         ({"username": "u", "password": SecretStr("p")}, "Basic dTpw"),
@@ -91,9 +93,9 @@ async def test_vectors_scalars_and_label_names_are_read(
     ids=["token", "basic", "none"],
 )
 async def test_it_signs_in_as_it_was_told(
-    url: str, connect: Callable[[Address], Lookup], address: dict[str, object], signed: str
+    url: str, connect: Callable[[Address], Lookup], stated: dict[str, object], signed: str
 ) -> None:
-    lookup = connect(Address(url, headers={"X-Team": SecretStr("t")}, **address))  # type: ignore[arg-type]
+    lookup = connect(Address(url, headers={"X-Team": SecretStr("t")}, **stated))  # type: ignore[arg-type]
     (series,) = await lookup.vector("signed-in")
     assert dict(series.labels) == {"by": signed, "team": "t"}
 
@@ -127,3 +129,18 @@ async def test_a_closed_port_is_temporary(
 def test_no_secret_shows_in_an_address() -> None:
     address = Address("http://p", token=SecretStr(SECRET), headers={"X": SecretStr(SECRET)})
     assert SECRET not in repr(address)
+
+
+def test_the_settings_say_where_prometheus_is(tmp_path: Path) -> None:
+    authorities = tmp_path / "ca.pem"
+    authorities.touch()
+    stated = Settings(
+        prometheus_url="https://p:1",
+        prometheus_timeout=2.0,
+        prometheus_token=SecretStr(SECRET),
+        prometheus_ca_file=authorities,
+    )
+    assert address(stated) == Address(
+        "https://p:1", 2.0, token=SecretStr(SECRET), ca_file=str(authorities)
+    )
+    assert address(Settings()) is None
