@@ -39,6 +39,8 @@ class Frame:
         interval: Prometheus' scrape interval, seconds: targets are scraped up to so far apart.
         youth: what the stable revision's pods did when they were young, by check name; absent
             without a record.
+        before: what the stable revision did in the 5 min before the first candidate pod, by
+            check name; absent where nobody measured it.
     """
 
     began_at: float
@@ -47,6 +49,7 @@ class Frame:
     counted: int = 1
     interval: float = 15.0
     youth: Mapping[str, Youth] = field(default_factory=dict)
+    before: Mapping[str, Youth] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 E_TOO_HIGH_TO_PROMOTE = 3.0
 """No counted check may stand at or over this E when a rollout is promoted (decisions.md, D)."""
+BY_E = (Reason.OVER_BOUND, Reason.YOUTH_OVER_BOUND)
+"""Reasons of a FAIL that rests on E alone; the blame table's own FAIL stands without the mean."""
 
 
 def mean_e(findings: Sequence[Finding], frame: Frame) -> float:
@@ -66,7 +68,7 @@ def _with_mean(finding: Finding, mean: float, bound: float) -> Finding:
     own = finding.numbers.get("e_value", 0.0)
     if mean >= bound and own >= bound and finding.answer is not Verdict.FAIL:
         return replace(finding, answer=Verdict.FAIL, reason=Reason.OVER_BOUND, numbers=numbers)
-    if mean < bound and finding.answer is Verdict.FAIL and finding.reason is Reason.OVER_BOUND:
+    if mean < bound and finding.answer is Verdict.FAIL and finding.reason in BY_E:
         return replace(finding, answer=Verdict.WAIT, reason=Reason.COLLECTING, numbers=numbers)
     return replace(finding, numbers=numbers)
 

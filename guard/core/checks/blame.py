@@ -28,6 +28,7 @@ class Standing(StrEnum):
     BLAMED = "blamed"
     SHARED = "shared"
     UNATTRIBUTED = "unattributed"
+    REPAIR = "repair"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +48,23 @@ class Blame:
     over_since: float | None = None
     broke_both: bool = False
 
+    @property
+    def unattributed(self) -> bool:
+        """Control went before the sides were told apart: M_A alone does not convict."""
+        left = self.standing is Standing.REPAIR and not self.control
+        return left or self.standing is Standing.UNATTRIBUTED
+
 
 @dataclass(frozen=True, slots=True)
 class View:
     """What the table looks at.
 
     Attributes:
-        bound: what M_A or E must reach: the number of counted checks / α.
+        m_better: M_B with the sides exchanged.
+        bound: what M_A or E must reach: the number of counted checks / α; `better_at`: 1/α.
+        stable_was_over: stable was over p0′ in the 5 min before the rollout.
         stable_share: stable's share of ready pods, where nobody sent requests.
+        stable_awaited: stable pods are there, and their first counts have not come yet.
         stable_clean: stable's 95% upper bound of late is under p0′.
         good_again: D passes over the candidate's trailing window.
         first_at: the candidate's first request.
@@ -64,13 +74,27 @@ class View:
     m_a: float
     m_a_stable: float
     m_b: float
+    m_better: float
     bound: float
+    better_at: float
+    stable_was_over: bool
     candidate_recent: int
     stable_recent: int
     stable_share: float
+    stable_awaited: bool
     stable_clean: bool
     good_again: bool
     first_at: float | None
+
+    @property
+    def stable_suspicious(self) -> bool:
+        """Stable is, or was when the rollout began, possibly over its bound as well."""
+        return self.m_a_stable >= SUSPICIOUS or self.stable_was_over
+
+    @property
+    def repairs(self) -> bool:
+        """The candidate is better than a stable that was bad before it came."""
+        return self.stable_was_over and self.m_better >= self.better_at
 
 
 def update(state: Blame, view: View) -> tuple[Blame, bool]:
@@ -82,10 +106,12 @@ def update(state: Blame, view: View) -> tuple[Blame, bool]:
     control = _control(state, view)
     lost = state.control and not control
     state = replace(state, control=control, ever=state.ever or control)
-    if state.standing is Standing.UNATTRIBUTED:
+    if lost and view.stable_suspicious and view.m_b < TOLD_APART:
+        better = view.repairs or state.standing is Standing.REPAIR
+        standing = Standing.REPAIR if better else Standing.UNATTRIBUTED
+        state = replace(state, standing=standing, over_since=None)
+    if state.unattributed:
         return _until_good(state, view)
-    if lost and view.m_a_stable >= SUSPICIOUS and view.m_b < TOLD_APART:
-        return replace(state, standing=Standing.UNATTRIBUTED, over_since=None), False
     if not control:
         return replace(state, standing=Standing.CLEAR, over_since=None), False
     if state.standing is Standing.SHARED:
@@ -95,7 +121,8 @@ def update(state: Blame, view: View) -> tuple[Blame, bool]:
 
 def _control(state: Blame, view: View) -> bool:
     requests = view.candidate_recent + view.stable_recent
-    share = view.stable_recent / requests if requests else view.stable_share
+    by_pods = view.stable_awaited or not requests
+    share = view.stable_share if by_pods else view.stable_recent / requests
     return share >= (CONTROL_LOST if state.control else CONTROL_GAINED)
 
 
@@ -112,6 +139,8 @@ def _attribute(state: Blame, view: View) -> Blame:
     state = replace(state, over_since=since)
     if view.at - since < ATTRIBUTING_AT_MOST:
         return replace(state, standing=Standing.ATTRIBUTING)
+    if view.repairs:
+        return replace(state, standing=Standing.REPAIR)
     if view.m_a_stable >= TOLD_APART:
         soon = view.first_at is not None and since - view.first_at <= BROKE_BOTH_WITHIN
         return replace(state, standing=Standing.SHARED, broke_both=soon)

@@ -12,45 +12,33 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from guard.core.checks import blame
-from guard.core.checks.sides import Collected, collect
+from guard.core.checks.sides import Absence, Asked, Collected, Pair, collect
 from guard.core.counting import Account
-from guard.core.evidence import comparison, mixtures, spend, windows
-from guard.core.evidence.spend import Spend
-from guard.core.evidence.statistics import upper
+from guard.core.evidence import mixtures, weighing, windows
+from guard.core.evidence.statistics import lower, upper
+from guard.core.evidence.weighing import Bound, Evidence, Poll
 from guard.core.evidence.windows import Bin
 from guard.core.policy import ErrorRatio
 from guard.core.ticks import Frame, Tick, Youth
 
 ASSUMED_ALLOWANCE = 2
 """k where no history tells it (decisions.md, C)."""
-YOUTH = 10.0
-"""Seconds of a pod's youth (decisions.md, Counting 11)."""
+ALLOWANCE_AT_MOST = 10
+"""Above this k the check holds and never fails (decisions.md, C)."""
 YOUTH_REQUESTS = 100
 """Requests that a record of youth needs before it counts."""
 BAD_BOUND = 2.0
 """p1 as a multiple of p0′ (decisions.md, D)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """What is fixed when the rollout starts.
-
-    Attributes:
-        p0: the bound p0′ (fraction); p1 the bad bound of D; k the allowance for clusters.
-        assumed: k is the default, since there is no history.
-        youth_over: upper bound of the stable revision's youth where that is over p0′: then
-            youth is judged against it, apart from the rest; else None.
-    """
-
-    p0: float
-    p1: float
-    k: int
-    assumed: bool
-    counted: int
-    alpha: float
-    beta: float
-    interval: float
-    youth_over: float | None = None
+D_WINDOW = 30.0
+"""Seconds of D's trailing window (decisions.md, D)."""
+D_REQUESTS = 2.5
+"""Requests of D's trailing window, times k/p0′ (250·k·(1%/p0′); decisions.md, D)."""
+CLEAN_WINDOW = 60.0
+"""Seconds over which stable must be clean for the release to be blamed (decisions.md, Blame)."""
+CLEAN_REQUESTS = 3.0
+"""Requests of that window, times 1/p0′ (300·(1%/p0′))."""
+FIRST_COUNTS_WITHIN = 10.0
+"""Seconds from the candidate's first request for which stable's first counts are awaited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,77 +56,81 @@ class Sums:
 
 
 @dataclass(frozen=True, slots=True)
+class Sight:
+    """How well the candidate can be seen.
+
+    Attributes:
+        seen_at: when a reading of the candidate was last accepted; None before.
+        first_at: the candidate's first request.
+        awaited_since: when a ready candidate pod was first there to be read.
+        absence: why some candidate pod was not read when last asked.
+        not_monotonic: several processes answer behind one candidate pod's address.
+        lost_pods: ready candidate pods that gave no usable reading.
+        pause: seconds between the two newest ticks.
+        by_prometheus: the last accepted readings came from Prometheus.
+    """
+
+    seen_at: float | None = None
+    first_at: float | None = None
+    awaited_since: float | None = None
+    absence: Absence = Absence()
+    not_monotonic: bool = False
+    lost_pods: int = 0
+    pause: float = 0.0
+    by_prometheus: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorRatioState:
     """The evidence of one rollout's error ratio.
 
     Attributes:
         accounts: by `pod uid/container`.
-        a, a_stable, a_youth: R_g of test A for the candidate, for stable, for youth apart.
-        direct, swapped: test B, and B with the sides exchanged.
-        shifted: test B over what came from Prometheus.
         share: the candidate's share of ready pods when it last doubled (a traffic step).
-        seen_at: when evidence of the candidate was last accepted; None before.
-        first_at: the candidate's first request.
-        absent: the last reason for which nothing was accepted.
+        at: the newest tick.
     """
 
     kind: Literal["error_ratio"]
     check: ErrorRatio
     bound: Bound
-    spend: Spend
     began_at: float
-    a: tuple[float, ...]
-    a_stable: tuple[float, ...]
-    a_youth: tuple[float, ...]
-    direct: comparison.Direct = comparison.Direct()
-    swapped: comparison.Direct = comparison.Direct()
-    shifted: comparison.Shifted = comparison.Shifted()
-    used_direct: bool = False
-    used_shifted: bool = False
+    evidence: Evidence
     accounts: Mapping[str, Account] = field(default_factory=dict)
     sums: Sums = Sums()
     bins: tuple[Bin, ...] = ()
     attribution: blame.Blame = blame.Blame()
+    sight: Sight = Sight()
     share: float = 0.0
-    seen_at: float | None = None
-    first_at: float | None = None
-    waiting_since: float | None = None
-    absent_reason: str = ""
-    absent_detail: str = ""
-    absent_blind: bool = False
-    lost_pods: int = 0
     at: float = 0.0
 
 
 def begin(check: ErrorRatio, frame: Frame) -> ErrorRatioState:
     """Start with nothing known."""
     bound = _bound(check, frame)
-    grid = (0.0,) * len(mixtures.alternatives(bound.p0))
-    youth = (0.0,) * len(mixtures.alternatives(bound.youth_over or bound.p0))
     return ErrorRatioState(
         kind="error_ratio",
         check=check,
         bound=bound,
-        spend=spend.begin(frame.began_at),
         began_at=frame.began_at,
-        a=grid,
-        a_stable=grid,
-        a_youth=youth,
+        evidence=weighing.begin(frame.began_at, bound),
     )
 
 
 def _bound(check: ErrorRatio, frame: Frame) -> Bound:
     p0 = check.above
+    k = check.allowance or ASSUMED_ALLOWANCE
+    before = frame.before.get(check.name, Youth())
     return Bound(
         p0=p0,
         p1=min(BAD_BOUND * p0, 0.999),
-        k=check.allowance or ASSUMED_ALLOWANCE,
+        k=k,
         assumed=check.allowance is None,
         counted=frame.counted,
         alpha=frame.alpha,
         beta=frame.beta,
         interval=frame.interval,
         youth_over=_youth_over(frame.youth.get(check.name), p0),
+        stable_was_over=lower(before.bad / k, before.total / k) > p0,
     )
 
 
@@ -151,154 +143,94 @@ def _youth_over(youth: Youth | None, p0: float) -> float | None:
 
 def update(state: ErrorRatioState, tick: Tick) -> ErrorRatioState:
     """Take one tick's readings in: first all counting, then every test once."""
-    collected = collect(
-        state.accounts,
-        tick,
-        state.check.name,
-        state.began_at,
-        max(YOUTH, state.check.settle),
+    bound = state.bound
+    asked = Asked(
+        check=state.check.name,
+        began_at=state.began_at,
+        settle=state.check.settle,
+        youth_apart=bound.youth_over is not None,
+        interval=bound.interval,
+        last_at=state.at,
     )
-    state = _counted(state, collected, tick)
-    state = _stepped(state, tick)
-    state = _weigh(state, collected, tick)
-    return blame_after(state, tick)
-
-
-def _counted(state: ErrorRatioState, got: Collected, tick: Tick) -> ErrorRatioState:
-    seen = tick.at if got.accepted else state.seen_at
-    first = state.first_at
-    if first is None and got.candidate_all[1] > 0:
-        first = tick.at
-    waiting = state.waiting_since
-    if waiting is None and got.asked:
-        waiting = tick.at
-    return replace(
+    got = collect(state.accounts, tick, asked)
+    counts = (*got.candidate.evidence, *got.stable.evidence)
+    share = _share_after(state.share, tick)
+    stepped = share != state.share > 0.0
+    evidence = weighing.step(state.evidence, tick.at) if stepped else state.evidence
+    state = replace(
         state,
         accounts=got.accounts,
-        seen_at=seen,
-        first_at=first,
-        waiting_since=waiting,
-        absent_reason=got.absent_reason,
-        absent_detail=got.absent_detail,
-        absent_blind=got.not_monotonic,
-        lost_pods=got.lost_pods,
+        evidence=weighing.weigh(evidence, _poll(got, tick), bound),
+        sums=_summed(state.sums, got, stepped=stepped),
+        bins=windows.add(state.bins, tick.at, counts) if any(counts) else state.bins,
+        sight=_sight(state, got, tick),
+        share=share,
         at=tick.at,
     )
+    # Nobody is blamed while the candidate cannot be seen (law 1).
+    return _blame(state, tick) if got.accepted else state
 
 
-def _stepped(state: ErrorRatioState, tick: Tick) -> ErrorRatioState:
-    """A doubling of the candidate's share of ready pods is a traffic step."""
-    share = ready_share(tick)
-    if share <= 0.0 or (state.share > 0.0 and share < 2.0 * state.share):
-        return state
-    stepped = replace(state, share=share)
-    if state.share == 0.0:
-        return stepped
-    return replace(
-        stepped,
-        spend=spend.step(state.spend, tick.at),
-        sums=replace(state.sums, step_bad=0, step_total=0),
+def _poll(got: Collected, tick: Tick) -> Poll:
+    return Poll(
+        at=tick.at,
+        candidate=got.candidate.evidence,
+        stable=got.stable.evidence,
+        young=got.candidate.young,
+        compared=(*got.candidate.timely, *got.stable.timely),
+        apart=tick.from_prometheus,
+        gap=got.gap,
     )
+
+
+def _sight(state: ErrorRatioState, got: Collected, tick: Tick) -> Sight:
+    was = state.sight
+    requests = got.candidate.evidence[1] + got.candidate.young[1]
+    return Sight(
+        seen_at=tick.at if got.accepted else was.seen_at,
+        first_at=tick.at if was.first_at is None and requests > 0 else was.first_at,
+        awaited_since=tick.at
+        if was.awaited_since is None and ready_share(tick) > 0.0
+        else was.awaited_since,
+        absence=got.absence if got.asked else was.absence,
+        not_monotonic=got.not_monotonic,
+        lost_pods=got.lost_pods if got.asked else was.lost_pods,
+        pause=tick.at - state.at if state.at else 0.0,
+        by_prometheus=tick.from_prometheus if got.accepted else was.by_prometheus,
+    )
+
+
+def _share_after(share: float, tick: Tick) -> float:
+    """A doubling of the candidate's share of ready pods is a traffic step."""
+    now = ready_share(tick)
+    return now if now > 0.0 and now >= 2.0 * share else share
 
 
 def ready_share(tick: Tick) -> float:
     """The candidate's share of the ready pods of both sides; 0 without any."""
-    ready = [p for p in tick.snapshot.pods if p.ready and p.deleted_at is None]
-    candidate = sum(1 for pod in ready if pod.revision in tick.candidate)
-    stable = sum(1 for pod in ready if pod.revision in tick.stable)
+    candidate, stable = _ready(tick)
     return candidate / (candidate + stable) if candidate else 0.0
 
 
-def _evidence(state: ErrorRatioState, got: Collected) -> tuple[tuple[int, int], tuple[int, int]]:
-    """What counts for A, B and D: all of it, or what is left after settle or youth apart."""
-    if state.check.settle > 0.0 or state.bound.youth_over is not None:
-        return got.candidate_old, got.stable_old
-    return got.candidate_all, got.stable_all
-
-
-def _weigh(state: ErrorRatioState, got: Collected, tick: Tick) -> ErrorRatioState:
-    spent, weight = spend.draw(state.spend, tick.at)
-    candidate, stable = _evidence(state, got)
-    bound = state.bound
-    a_bound = (bound.p0, bound.k, bound.counted)
-    young = (
-        got.candidate_all[0] - got.candidate_old[0],
-        got.candidate_all[1] - got.candidate_old[1],
-    )
-    counts = (*candidate, *stable)
-    state = replace(
-        state,
-        spend=spent,
-        a=mixtures.update_a(state.a, weight, candidate, a_bound),
-        a_stable=mixtures.update_a(state.a_stable, weight, stable, a_bound),
-        a_youth=_weigh_youth(state, weight, young),
-        sums=_summed(state.sums, candidate, stable, young),
-        bins=windows.add(state.bins, tick.at, counts) if any(counts) else state.bins,
-    )
-    return _compare(state, weight, counts, tick)
-
-
-def _weigh_youth(
-    state: ErrorRatioState, weight: float, young: tuple[int, int]
-) -> tuple[float, ...]:
-    bound = state.bound
-    if bound.youth_over is None or state.check.settle > 0.0:
-        return state.a_youth
-    return mixtures.update_a(
-        state.a_youth, weight, young, (bound.youth_over, bound.k, bound.counted)
+def _ready(tick: Tick) -> tuple[int, int]:
+    ready = [p.revision for p in tick.snapshot.pods if p.ready and p.deleted_at is None]
+    return (
+        sum(revision in tick.candidate for revision in ready),
+        sum(revision in tick.stable for revision in ready),
     )
 
 
-def _summed(
-    sums: Sums, candidate: tuple[int, int], stable: tuple[int, int], young: tuple[int, int]
-) -> Sums:
+def _summed(sums: Sums, got: Collected, *, stepped: bool) -> Sums:
+    bad, total = got.candidate.evidence
     return Sums(
-        bad=sums.bad + candidate[0],
-        total=sums.total + candidate[1],
-        step_bad=sums.step_bad + candidate[0],
-        step_total=sums.step_total + candidate[1],
-        stable_bad=sums.stable_bad + stable[0],
-        stable_total=sums.stable_total + stable[1],
-        youth_bad=sums.youth_bad + young[0],
-        youth_total=sums.youth_total + young[1],
-    )
-
-
-def _compare(
-    state: ErrorRatioState, weight: float, counts: comparison.Counts, tick: Tick
-) -> ErrorRatioState:
-    bound = state.bound
-    ceiling = comparison.ceiling(bound.counted)
-    burst = comparison.ZERO if tick.from_prometheus else counts
-    apart = counts if tick.from_prometheus else comparison.ZERO
-    state = replace(
-        state,
-        direct=comparison.update_direct(state.direct, weight, burst, tick.at, (bound.k, ceiling)),
-        swapped=comparison.update_direct(
-            state.swapped, weight, comparison.exchanged(counts), tick.at, (bound.k, ceiling)
-        ),
-        shifted=comparison.update_shifted(
-            state.shifted, weight, apart, tick.at, (bound.k, ceiling, bound.interval)
-        ),
-        used_direct=state.used_direct or any(burst),
-        used_shifted=state.used_shifted or any(apart),
-    )
-    return _without_old_quarrels(state)
-
-
-def _without_old_quarrels(state: ErrorRatioState) -> ErrorRatioState:
-    if m_a(state) >= blame.SUSPICIOUS:
-        return state
-    spent = state.spend.spent
-    quick, slow = state.shifted.quick, state.shifted.slow
-    return replace(
-        state,
-        direct=replace(state.direct, r=comparison.cut(state.direct.r, spent)),
-        shifted=replace(
-            state.shifted,
-            quick=replace(quick, r=comparison.cut(quick.r, spent)),
-            slow=replace(slow, r=comparison.cut(slow.r, spent)),
-        ),
+        bad=sums.bad + bad,
+        total=sums.total + total,
+        step_bad=bad if stepped else sums.step_bad + bad,
+        step_total=total if stepped else sums.step_total + total,
+        stable_bad=sums.stable_bad + got.stable.evidence[0],
+        stable_total=sums.stable_total + got.stable.evidence[1],
+        youth_bad=sums.youth_bad + got.candidate.young[0],
+        youth_total=sums.youth_total + got.candidate.young[1],
     )
 
 
@@ -306,47 +238,40 @@ def _without_old_quarrels(state: ErrorRatioState) -> ErrorRatioState:
 
 
 def m_a(state: ErrorRatioState) -> float:
-    """M_A of the candidate, youth judged apart included (the mean of two e-processes)."""
-    spent = state.spend.spent
-    main = mixtures.mean_with_reserve(state.a, spent)
-    if state.bound.youth_over is None or state.check.settle > 0.0:
-        return main
-    return (main + mixtures.mean_with_reserve(state.a_youth, spent)) / 2.0
-
-
-def m_a_stable(state: ErrorRatioState) -> float:
-    """M_A of the stable revision."""
-    return mixtures.mean_with_reserve(state.a_stable, state.spend.spent)
-
-
-def m_b(state: ErrorRatioState) -> float:
-    """M_B: by the source that measured; the mean where both did."""
-    spent = state.spend.spent
-    direct = mixtures.mean_with_reserve(state.direct.r, spent)
-    if not state.used_shifted:
-        return direct
-    quick = mixtures.mean_with_reserve(state.shifted.quick.r, spent)
-    slow = mixtures.mean_with_reserve(state.shifted.slow.r, spent)
-    shifted = (quick + slow) / 2.0
-    return (direct + shifted) / 2.0 if state.used_direct else shifted
+    """M_A of the candidate."""
+    return weighing.m_a(state.evidence, state.bound)
 
 
 def e_value(state: ErrorRatioState) -> float:
-    """E: min(M_A, M_B) under control, else M_A (decisions.md, Blame)."""
-    a = m_a(state)
-    return min(a, m_b(state)) if state.attribution.control else a
+    """E: min(M_A, M_B) under control, else M_A (decisions.md, Blame).
+
+    What was shared when the control went stays a comparison, and a check that is too clustered
+    to decide never has evidence.
+    """
+    if state.bound.k > ALLOWANCE_AT_MOST:
+        return min(m_a(state), 1.0)
+    if state.attribution.control or state.attribution.unattributed:
+        return min(m_a(state), weighing.m_b(state.evidence))
+    return m_a(state)
 
 
 def log_m_d(state: ErrorRatioState) -> tuple[float, float]:
     """Log M′ of D since the last traffic step, and over the trailing window."""
-    bound = state.bound
-    sums = state.sums
-    whole = mixtures.log_m_d(sums.step_bad, sums.step_total, bound.p0, bound.p1, bound.k)
-    bad, total = windows.trailing(state.bins, state.at, 30.0, 250.0 * bound.k * (0.01 / bound.p0))
-    recent = mixtures.log_m_d(
-        min(bad, sums.step_bad), min(total, sums.step_total), bound.p0, bound.p1, bound.k
+    bad, total = state.sums.step_bad, state.sums.step_total
+    requests = D_REQUESTS * state.bound.k / state.bound.p0
+    late_bad, late = windows.trailing(state.bins, state.at, D_WINDOW, requests)
+    return _log_d(state.bound, (bad, total)), _log_d(
+        state.bound, (min(late_bad, bad), min(late, total))
     )
-    return whole, recent
+
+
+def _log_d(bound: Bound, counts: Pair) -> float:
+    return mixtures.log_m_d(*counts, bound.p0, bound.p1, bound.k)
+
+
+def goal_d(bound: Bound) -> float:
+    """What log M′ must reach: log 1/β."""
+    return -math.log(bound.beta)
 
 
 def youth_of(state: ErrorRatioState) -> Youth:
@@ -354,43 +279,58 @@ def youth_of(state: ErrorRatioState) -> Youth:
     return Youth(bad=state.sums.youth_bad, total=state.sums.youth_total)
 
 
-def blame_after(state: ErrorRatioState, tick: Tick) -> ErrorRatioState:
+# Blame.
+
+
+def _blame(state: ErrorRatioState, tick: Tick) -> ErrorRatioState:
     """Let the blame table see this tick; it may ask to begin M_A and M_B anew."""
-    bound = state.bound
-    stable_bad, stable_total = windows.trailing(
-        state.bins, tick.at, 60.0, 300.0 * (0.01 / bound.p0), stable=True
-    )
-    recent = [b for b in state.bins if tick.at - b.since <= blame.CONTROL_WINDOW]
-    view = blame.View(
-        at=tick.at,
-        m_a=m_a(state),
-        m_a_stable=m_a_stable(state),
-        m_b=m_b(state),
-        bound=bound.counted / bound.alpha,
-        candidate_recent=sum(b.total for b in recent),
-        stable_recent=sum(b.stable_total for b in recent),
-        stable_share=1.0 - ready_share(tick) if tick.stable else 0.0,
-        stable_clean=upper(stable_bad / bound.k, stable_total / bound.k) < bound.p0,
-        good_again=log_m_d(state)[1] >= _log_goal(bound),
-        first_at=state.first_at,
-    )
-    after, anew = blame.update(state.attribution, view)
+    after, anew = blame.update(state.attribution, _view(state, tick))
     state = replace(state, attribution=after)
-    return _anew(state, tick) if anew else state
-
-
-def _log_goal(bound: Bound) -> float:
-    return -math.log(bound.beta)
-
-
-def _anew(state: ErrorRatioState, tick: Tick) -> ErrorRatioState:
-    """Begin M_A and M_B anew from the weight still unspent, as at a traffic step."""
+    if not anew:
+        return state
+    whole, _ = log_m_d(state)
+    spoilt = whole < goal_d(state.bound)
     return replace(
         state,
-        spend=spend.step(state.spend, tick.at),
-        a=(0.0,) * len(state.a),
-        a_stable=(0.0,) * len(state.a_stable),
-        direct=comparison.Direct(),
-        swapped=comparison.Direct(),
-        shifted=comparison.Shifted(),
+        evidence=weighing.anew(state.evidence, tick.at, state.bound),
+        sums=replace(state.sums, step_bad=0, step_total=0) if spoilt else state.sums,
+    )
+
+
+def _view(state: ErrorRatioState, tick: Tick) -> blame.View:
+    bound, bins = state.bound, state.bins
+    bad, total = windows.trailing(
+        bins, tick.at, CLEAN_WINDOW, CLEAN_REQUESTS / bound.p0, stable=True
+    )
+    candidate_ready, stable_ready = _ready(tick)
+    both = candidate_ready + stable_ready
+    return blame.View(
+        at=tick.at,
+        m_a=m_a(state),
+        m_a_stable=weighing.m_a_stable(state.evidence),
+        m_b=weighing.m_b(state.evidence),
+        m_better=weighing.m_better(state.evidence),
+        bound=bound.decides,
+        better_at=1.0 / bound.alpha,
+        stable_was_over=bound.stable_was_over,
+        candidate_recent=windows.trailing(bins, tick.at, blame.CONTROL_WINDOW, 0.0)[1],
+        stable_recent=windows.trailing(bins, tick.at, blame.CONTROL_WINDOW, 0.0, stable=True)[1],
+        stable_share=stable_ready / both if both else 0.0,
+        stable_awaited=_stable_awaited(state, tick, stable_ready),
+        stable_clean=upper(bad / bound.k, total / bound.k) < bound.p0,
+        good_again=log_m_d(state)[1] >= goal_d(bound),
+        first_at=state.sight.first_at,
+    )
+
+
+def _stable_awaited(state: ErrorRatioState, tick: Tick, stable_ready: int) -> bool:
+    """Whether stable's first counts are still to come, for want of a baseline before."""
+    first_at = state.sight.first_at
+    patience = FIRST_COUNTS_WITHIN
+    if tick.from_prometheus:
+        patience = max(patience, 2.0 * state.bound.interval)
+    return (
+        stable_ready > 0
+        and state.sums.stable_total == 0
+        and (first_at is None or tick.at - first_at < patience)
     )

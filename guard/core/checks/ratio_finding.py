@@ -6,8 +6,10 @@ import math
 from typing import TYPE_CHECKING
 
 from guard.core.checks import error_ratio
-from guard.core.checks.blame import Standing
-from guard.core.evidence import mixtures, windows
+from guard.core.checks.blame import SUSPICIOUS, Standing
+from guard.core.checks.error_ratio import ALLOWANCE_AT_MOST, goal_d
+from guard.core.checks.sides import YOUTH
+from guard.core.evidence import mixtures, weighing, windows
 from guard.core.evidence.statistics import wilson
 from guard.core.findings import Finding, Reason, Verdict
 from guard.core.verdicts import E_TOO_HIGH_TO_PROMOTE
@@ -17,13 +19,55 @@ if TYPE_CHECKING:
     from guard.core.ticks import Tick
 
 BLIND_AFTER = 10.0
-"""Seconds without an accepted reading after which the check is blind; from Prometheus it is two
-scrape intervals, where those are longer."""
+"""Seconds without an accepted reading after which the check is blind, if that is longer than
+three missed polls (or three scrape intervals, where the readings came from Prometheus)."""
+MISSED = 3.0
+SLOWEST_RHYTHM = 5.0
+"""Seconds between two ticks at most; a longer pause was a restart of the guard."""
 RATE_WINDOW = 30.0
 DISPLAY_AT_MOST = 1e12
 
 Answer = tuple[Verdict, Reason, str, bool]
 """Verdict, reason, what follows the counts in the sentence, and whether to hold."""
+
+_BY_STANDING: dict[Standing, Answer] = {
+    Standing.BLAMED: (
+        Verdict.FAIL,
+        Reason.BLAMED,
+        "stable is clean at the same time, so the release is to blame",
+        False,
+    ),
+    Standing.SHARED: (
+        Verdict.WAIT,
+        Reason.SHARED,
+        "stable fails too: an incident that both share, not the release's",
+        True,
+    ),
+    Standing.UNATTRIBUTED: (
+        Verdict.WAIT,
+        Reason.UNATTRIBUTED,
+        "stable was failing too when its last pods went: attributed to nobody",
+        True,
+    ),
+    Standing.REPAIR: (
+        Verdict.WAIT,
+        Reason.REPAIR,
+        "over the bound, but better than stable, which was over it before the rollout: a repair",
+        False,
+    ),
+    Standing.OPEN: (
+        Verdict.WAIT,
+        Reason.ATTRIBUTING,
+        "over the bound, but stable is neither clean nor clearly bad: attributed to nobody yet",
+        True,
+    ),
+    Standing.ATTRIBUTING: (
+        Verdict.WAIT,
+        Reason.ATTRIBUTING,
+        "over the bound; comparing with stable before blaming the release",
+        False,
+    ),
+}
 
 
 def find(state: ErrorRatioState, tick: Tick) -> Finding:
@@ -47,9 +91,7 @@ def _numbers(state: ErrorRatioState) -> dict[str, float]:
     sums, bound = state.sums, state.bound
     low, high = wilson(sums.bad, sums.total)
     whole, recent = error_ratio.log_m_d(state)
-    _, last = windows.trailing(state.bins, state.at, RATE_WINDOW, 0.0)
-    since = state.at - max(state.at - RATE_WINDOW, state.first_at or state.at)
-    rate = last / since if since > 0 else 0.0
+    rate = _rate(state)
     missing = mixtures.missing_to_pass(
         sums.step_bad, sums.step_total, (bound.p0, bound.p1, bound.k, bound.beta)
     )
@@ -66,11 +108,11 @@ def _numbers(state: ErrorRatioState) -> dict[str, float]:
         "log_e": math.log(max(e_value, 1e-300)),
         "bound": 1.0 / bound.alpha,
         "m_a": error_ratio.m_a(state),
-        "m_a_stable": error_ratio.m_a_stable(state),
-        "m_b": error_ratio.m_b(state),
+        "m_a_stable": weighing.m_a_stable(state.evidence),
+        "m_b": weighing.m_b(state.evidence),
         "log_m_d": whole,
         "log_m_d_recent": recent,
-        "log_bound_d": math.log(1.0 / bound.beta),
+        "log_bound_d": goal_d(bound),
         "k": bound.k,
         "p0": bound.p0,
         "missing": missing,
@@ -81,14 +123,26 @@ def _numbers(state: ErrorRatioState) -> dict[str, float]:
     }
 
 
+def _rate(state: ErrorRatioState) -> float:
+    """The candidate's requests a second over the last half minute, or since its first one."""
+    first_at = state.sight.first_at
+    if first_at is None:
+        return 0.0
+    _, requests = windows.trailing(state.bins, state.at, RATE_WINDOW, 0.0)
+    seconds = min(state.at - first_at, RATE_WINDOW)
+    return requests / seconds if seconds > 0 else 0.0
+
+
 def _answer(state: ErrorRatioState, tick: Tick, numbers: dict[str, float]) -> Answer:
-    blind = _blind(state, tick)
-    if (
-        numbers["e_value"] >= numbers["bound"]
-        and state.attribution.standing is not Standing.UNATTRIBUTED
-    ):
+    if state.bound.k > ALLOWANCE_AT_MOST:
+        text = (
+            f"{_counts(state)}; errors come in clusters of {state.bound.k}, too clustered to "
+            f"decide (at most {ALLOWANCE_AT_MOST})"
+        )
+        return Verdict.WAIT, Reason.TOO_CLUSTERED, text, True
+    if numbers["e_value"] >= numbers["bound"]:
         return _over(state, numbers)
-    for answer in (_by_blame(state), blind, _too_little(state, tick)):
+    for answer in (_by_blame(state), _blind(state, tick), _too_little(state, tick)):
         if answer is not None:
             verdict, reason, text, hold = answer
             return verdict, reason, f"{_counts(state)}; {text}" if state.sums.total else text, hold
@@ -99,77 +153,67 @@ def _over(state: ErrorRatioState, numbers: dict[str, float]) -> Answer:
     text = f"{_counts(state)}; E is {numbers['e_value']:.3g}, {numbers['bound']:.0f} decides"
     if not state.attribution.control:
         text += " (no control: too little stable traffic beside it to compare with)"
-    if _young_alone(state):
+    apart = state.bound.youth_over
+    if apart is not None and _main(state) < numbers["bound"]:
         text += (
-            "; all of it came in the first seconds of a pod's life: "
-            f"`settle: {error_ratio.YOUTH:.0f}s` would leave that out"
+            f"; it rests on the first {YOUTH:.0f} s of the pods' life: {_youth(state)}, where the "
+            f"revision before stayed under {_percent(apart)}"
         )
         return Verdict.FAIL, Reason.YOUTH_OVER_BOUND, text, False
+    if apart is None and state.sums.bad == state.sums.youth_bad:
+        text += (
+            f"; all of it came in the first {YOUTH:.0f} s of a pod's life: "
+            f"`settle: {YOUTH:.0f}s` would leave that out"
+        )
+        if state.sums.total > state.sums.youth_total:
+            return Verdict.FAIL, Reason.YOUTH_OVER_BOUND, text, False
     return Verdict.FAIL, Reason.OVER_BOUND, text, False
 
 
-def _young_alone(state: ErrorRatioState) -> bool:
-    sums = state.sums
-    old_total = sums.total - sums.youth_total
-    return sums.bad > 0 and sums.bad == sums.youth_bad and old_total > 0
+def _main(state: ErrorRatioState) -> float:
+    """M_A without the youth that is judged apart, at its half of the mean."""
+    return mixtures.mean_with_reserve(state.evidence.a, state.evidence.spend.spent) / 2.0
+
+
+def _youth(state: ErrorRatioState) -> str:
+    return f"{state.sums.youth_bad} of {state.sums.youth_total} requests failed there"
 
 
 def _by_blame(state: ErrorRatioState) -> Answer | None:
-    return {
-        Standing.BLAMED: (
-            Verdict.FAIL,
-            Reason.BLAMED,
-            "stable is clean at the same time, so the release is to blame",
-            False,
-        ),
-        Standing.SHARED: (
-            Verdict.WAIT,
-            Reason.SHARED,
-            "stable fails too: an incident that both share, not the release's",
-            True,
-        ),
-        Standing.UNATTRIBUTED: (
-            Verdict.WAIT,
-            Reason.UNATTRIBUTED,
-            "stable was failing too when its last pods went: attributed to nobody",
-            True,
-        ),
-        Standing.OPEN: (
-            Verdict.WAIT,
-            Reason.ATTRIBUTING,
-            "over the bound, but stable is neither clean nor clearly bad: attributed to nobody yet",
-            True,
-        ),
-        Standing.ATTRIBUTING: (
-            Verdict.WAIT,
-            Reason.ATTRIBUTING,
-            "over the bound; comparing with stable before blaming the release",
-            False,
-        ),
-    }.get(state.attribution.standing)
+    standing = state.attribution.standing
+    if standing is Standing.UNATTRIBUTED and error_ratio.m_a(state) < SUSPICIOUS:
+        return None  # There is no trouble to attribute.
+    return _BY_STANDING.get(standing)
 
 
 def _blind(state: ErrorRatioState, tick: Tick) -> Answer | None:
-    if state.absent_blind:
-        return Verdict.BLIND, Reason.NOT_MONOTONIC, state.absent_detail, False
-    since = state.seen_at if state.seen_at is not None else state.waiting_since
-    ready = any(
-        pod.ready and pod.deleted_at is None and pod.revision in tick.candidate
-        for pod in tick.snapshot.pods
-    )
-    after = max(BLIND_AFTER, 2.0 * state.bound.interval) if tick.from_prometheus else BLIND_AFTER
-    if not ready or since is None or tick.at - since < after:
+    sight = state.sight
+    if sight.not_monotonic:
+        return Verdict.BLIND, Reason.NOT_MONOTONIC, sight.absence.detail, False
+    since = sight.seen_at if sight.seen_at is not None else sight.awaited_since
+    if since is None or tick.at - since < _patience(state) or not _ready(tick):
         return None
-    why = " ".join(part for part in (state.absent_reason, state.absent_detail) if part)
-    text = f"cannot be measured for {tick.at - since:.0f} s: {why or 'nothing answered'}"
-    return Verdict.BLIND, Reason.NO_DATA, text, False
+    absence = sight.absence
+    why = ": ".join(part for part in (absence.reason, absence.detail) if part)
+    reason = Reason.UNAVAILABLE if absence.unavailable else Reason.NO_DATA
+    text = f"cannot be measured for {tick.at - since:.0f} s ({why or 'nothing answered'})"
+    return Verdict.BLIND, reason, text, False
+
+
+def _patience(state: ErrorRatioState) -> float:
+    sight = state.sight
+    rhythm = min(sight.pause, SLOWEST_RHYTHM)
+    if sight.by_prometheus:
+        rhythm = max(rhythm, state.bound.interval)
+    return max(BLIND_AFTER, MISSED * rhythm)
+
+
+def _ready(tick: Tick) -> bool:
+    return error_ratio.ready_share(tick) > 0.0
 
 
 def _too_little(state: ErrorRatioState, tick: Tick) -> Answer | None:
-    if not any(
-        pod.ready and pod.revision in tick.candidate and pod.deleted_at is None
-        for pod in tick.snapshot.pods
-    ):
+    if not _ready(tick):
         return Verdict.WAIT, Reason.NOT_READY_YET, "no candidate pod is ready yet", False
     if state.sums.total == 0:
         beside = f" while stable had {state.sums.stable_total}" if state.sums.stable_total else ""
@@ -181,8 +225,8 @@ def _too_little(state: ErrorRatioState, tick: Tick) -> Answer | None:
 def _weighed(state: ErrorRatioState, numbers: dict[str, float]) -> Answer:
     goal = numbers["log_bound_d"]
     text = _counts(state)
-    if state.lost_pods:
-        text += f"; {state.lost_pods} ready pods could not be read"
+    if state.sight.lost_pods:
+        text += f"; {state.sight.lost_pods} ready pods could not be read"
     passes = min(numbers["log_m_d"], numbers["log_m_d_recent"]) >= goal
     if passes and numbers["e_value"] < E_TOO_HIGH_TO_PROMOTE:
         return Verdict.PASS, Reason.GOOD_ENOUGH, f"{text}: good enough", False
@@ -206,10 +250,10 @@ def _missing(numbers: dict[str, float]) -> str:
 def _counts(state: ErrorRatioState) -> str:
     sums, bound = state.sums, state.bound
     low, high = wilson(sums.bad, sums.total)
-    ratio = 100.0 * sums.bad / sums.total if sums.total else 0.0
+    ratio = sums.bad / sums.total if sums.total else 0.0
     text = (
-        f"{sums.bad} of {sums.total} requests failed ({ratio:.2g}%, 95% between "
-        f"{100 * low:.2g} and {100 * high:.2g}%; the bound is {100 * bound.p0:.2g}%)"
+        f"{sums.bad} of {sums.total} requests failed ({_percent(ratio)}, 95% between "
+        f"{_percent(low)} and {_percent(high)}; the bound is {_percent(bound.p0)})"
     )
     if sums.stable_total:
         text += f", stable {sums.stable_bad} of {sums.stable_total} beside it"
@@ -217,14 +261,24 @@ def _counts(state: ErrorRatioState) -> str:
     return f"{text}, k = {bound.k}{assumed}"
 
 
+def _percent(ratio: float) -> str:
+    return f"{100.0 * ratio:.3g}%"
+
+
 def query(state: ErrorRatioState, tick: Tick) -> str:
-    """The PromQL that shows the same in Prometheus."""
+    """The PromQL that shows the same in Prometheus; empty while there is no candidate pod."""
     sli = state.check.objective.sli
     names = "|".join(
-        sorted(pod.name for pod in tick.snapshot.pods if pod.revision in tick.candidate)
+        sorted(
+            pod.name.replace(".", r"\\.")
+            for pod in tick.snapshot.pods
+            if pod.revision in tick.candidate
+        )
     )
+    if not names:
+        return ""
     bad, total = (_with_pods(text, names) for text in (sli.bad.text, sli.total.text))
-    return f"sum(increase({bad}[5m])) / sum(increase({total}[5m]))"
+    return f"sum by (pod) (increase({bad}[5m])) / sum by (pod) (increase({total}[5m]))"
 
 
 def _with_pods(text: str, names: str) -> str:

@@ -7,116 +7,171 @@ stops to count, and which of its seconds are its youth.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from guard.core.counting import FALLS_TO_BLIND, Account, Delta, advance, seen_without
-from guard.core.samples import CounterSample, NoData, NoDataReason, Reading
+from guard.core.samples import CounterSample, NoData, NoDataReason, Reading, Unavailable
 from guard.core.ticks import Tick
 from guard.core.workloads import Container, Pod
+
+YOUTH = 10.0
+"""Seconds of a pod's youth (decisions.md, Counting 11)."""
+GAP_AT_MOST = 60.0
+"""Seconds for which a target with a gap postpones the comparison of both sides; what comes later
+than that is compared with nothing (decisions.md, B)."""
+INTERVALS_TO_GAP = 1.5
+"""Scrape intervals without a newer sample after which a target of Prometheus has a gap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the burst was asked under.
+
+    Attributes:
+        check: the check's name; `tick.counters[check]` holds the readings.
+        began_at: when the rollout began.
+        settle: seconds after Ready that are left out.
+        youth_apart: youth is judged apart from the rest.
+        interval: Prometheus' scrape interval, seconds.
+        last_at: time of the tick before; 0 at the first.
+    """
+
+    check: str
+    began_at: float
+    settle: float
+    youth_apart: bool
+    interval: float
+    last_at: float
+
+
+Pair = tuple[int, int]
+"""(bad, total)"""
+NONE: Pair = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side's requests in one burst, (bad, total) each.
+
+    Attributes:
+        evidence: what counts for A, B and D: all but `settle`, and but youth judged apart.
+        young: those of pods in their youth.
+        late: those of `evidence` whose account lagged so far behind that there is nothing on
+            the other side to compare them with.
+    """
+
+    evidence: Pair = NONE
+    young: Pair = NONE
+    late: Pair = NONE
+
+    @property
+    def timely(self) -> Pair:
+        """What B may compare."""
+        return self.evidence[0] - self.late[0], self.evidence[1] - self.late[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """Why the newest burst left some candidate pod unread."""
+
+    reason: str = ""
+    detail: str = ""
+    unavailable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """One burst, summed: (bad, total) of each side; `old` leaves out every pod's youth.
+    """One burst, summed.
 
     Attributes:
-        accepted: some candidate pod's reading was accepted, or was no newer than the last one.
+        accepted: some candidate pod's reading was accepted, be it as a baseline.
         asked: some candidate pod was asked.
+        absence: the reason for which some candidate pod was not read.
+        not_monotonic: several processes answer behind one candidate pod's address.
         lost_pods: ready candidate pods that gave no usable reading.
+        gap: some followed target was left unread, so the sides cover different times.
     """
 
     accounts: Mapping[str, Account]
-    candidate_all: tuple[int, int]
-    candidate_old: tuple[int, int]
-    stable_all: tuple[int, int]
-    stable_old: tuple[int, int]
+    candidate: Side
+    stable: Side
     accepted: bool
     asked: bool
-    absent_reason: str
-    absent_detail: str
+    absence: Absence
     not_monotonic: bool
     lost_pods: int
+    gap: bool
 
 
-class _Sums:
-    """Adds up while the burst is walked through; never leaves this module."""
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What one account gave in this burst."""
 
-    def __init__(self) -> None:
-        self.all = [0, 0]
-        self.old = [0, 0]
-
-    def add(self, delta: Delta, *, young: bool) -> None:
-        self.all[0] += delta.bad
-        self.all[1] += delta.total
-        if not young:
-            self.old[0] += delta.bad
-            self.old[1] += delta.total
+    key: str
+    pod: Pod
+    mine: bool
+    sample: CounterSample
+    account: Account | None
+    delta: Delta | NoData | None
 
 
-def collect(
-    accounts: Mapping[str, Account], tick: Tick, check: str, began_at: float, youth: float
-) -> Collected:
-    """Take a tick's readings of one check in.
-
-    Args:
-        accounts: the accounts so far.
-        tick: the tick; `tick.counters[check]` holds the readings.
-        check: the check's name.
-        began_at: when the rollout began.
-        youth: seconds after Ready that count as a pod's youth.
-    """
-    sides = {True: _Sums(), False: _Sums()}
-    after = {key: value for key, value in accounts.items() if _lives(key, tick)}
-    pods = {pod.uid: pod for pod in tick.snapshot.pods}
-    accepted = asked = False
-    read: set[str] = set()
-    absent: NoData | None = None
-    reason = detail = ""
-    for key, sample in sorted(tick.counters.get(check, {}).items()):
-        pod = pods.get(key.partition("/")[0])
-        if pod is None or not _counts(pod, tick):
-            continue
-        mine = pod.revision in tick.candidate
-        asked = asked or mine
-        account, delta = _take(accounts.get(key), sample, pod, key, began_at)
-        if account is not None:
-            after[key] = account
-        if isinstance(delta, Delta):
-            sides[mine].add(delta, young=_young(pod, delta, youth))
-        if mine and _answered(sample, delta):
-            accepted = True
-            read.add(pod.uid)
-        elif mine and isinstance(delta, NoData):
-            absent = delta
-        if mine and not _answered(sample, delta):
-            reason, detail = _why(sample, delta)
+def collect(accounts: Mapping[str, Account], tick: Tick, asked: Asked) -> Collected:
+    """Take a tick's readings of one check in."""
+    pods = {pod.uid: pod for pod in tick.snapshot.pods if _counts(pod, tick)}
+    taken = [
+        _take(key, pod, sample, accounts, tick, asked)
+        for key, sample in sorted(tick.counters.get(asked.check, {}).items())
+        if (pod := pods.get(_uid(key))) is not None
+    ]
+    after = {key: account for key, account in accounts.items() if _uid(key) in pods}
+    after.update((one.key, one.account) for one in taken if one.account is not None)
+    mine = [one for one in taken if one.mine]
+    read = {one.pod.uid for one in mine if _followed(one)}
     return Collected(
         accounts=after,
-        candidate_all=(sides[True].all[0], sides[True].all[1]),
-        candidate_old=(sides[True].old[0], sides[True].old[1]),
-        stable_all=(sides[False].all[0], sides[False].all[1]),
-        stable_old=(sides[False].old[0], sides[False].old[1]),
-        accepted=accepted,
-        asked=asked,
-        absent_reason=reason,
-        absent_detail=detail,
-        not_monotonic=absent is not None and _too_many_falls(after, pods, tick),
-        lost_pods=sum(
-            1 for pod in pods.values() if _ready_candidate(pod, tick) and pod.uid not in read
+        candidate=_sum(mine, asked),
+        stable=_sum([one for one in taken if not one.mine], asked),
+        accepted=any(_accepted(one) for one in mine),
+        asked=bool(mine),
+        absence=_absence(mine),
+        not_monotonic=any(
+            account.falls >= FALLS_TO_BLIND and pods[_uid(key)].revision in tick.candidate
+            for key, account in after.items()
         ),
+        lost_pods=sum(
+            pod.ready and pod.revision in tick.candidate and pod.uid not in read
+            for pod in pods.values()
+        ),
+        gap=_gap(after, taken, tick, asked),
     )
 
 
+def _uid(key: str) -> str:
+    return key.partition("/")[0]
+
+
 def _take(
-    account: Account | None, sample: CounterSample, pod: Pod, key: str, began_at: float
-) -> tuple[Account | None, Delta | NoData | None]:
+    key: str,
+    pod: Pod,
+    sample: CounterSample,
+    accounts: Mapping[str, Account],
+    tick: Tick,
+    asked: Asked,
+) -> _Taken:
+    account = accounts.get(key)
+    delta: Delta | NoData | None = None
     if isinstance(sample, Reading):
-        return advance(account, sample, _container(pod, key), began_at)
-    if isinstance(sample, NoData):
+        # A target that had no series at all was noted under the pod alone.
+        seen = account or accounts.get(f"{pod.uid}/")
+        account, delta = advance(seen, sample, _container(pod, key), asked.began_at)
+    elif isinstance(sample, NoData):
+        delta = sample
         if sample.reason is NoDataReason.NO_SERIES:
-            return seen_without(account), sample
-        return account, sample
-    return account, None
+            account = seen_without(account, tick.at)
+    if account is not None and account.ready_at is None and pod.ready_at is not None:
+        account = replace(account, ready_at=pod.ready_at)
+    mine = pod.revision in tick.candidate
+    return _Taken(key=key, pod=pod, mine=mine, sample=sample, account=account, delta=delta)
 
 
 def _container(pod: Pod, key: str) -> Container | None:
@@ -129,44 +184,83 @@ def _container(pod: Pod, key: str) -> Container | None:
 
 
 def _counts(pod: Pod, tick: Tick) -> bool:
-    """A pod that goes counts for neither side; nor does one of any other revision."""
+    """A pod that goes counts for neither side; nor does one of any other revision.
+
+    The delta in which the going first shows is dropped with it, for nothing is read any more.
+    """
     return pod.deleted_at is None and (
         pod.revision in tick.candidate or pod.revision in tick.stable
     )
 
 
-def _lives(key: str, tick: Tick) -> bool:
-    uid = key.partition("/")[0]
-    return any(pod.uid == uid for pod in tick.snapshot.pods)
+def _sum(taken: list[_Taken], asked: Asked) -> Side:
+    """Sum one side. What falls into `settle` is left out altogether."""
+    evidence = young = late = NONE
+    for one in taken:
+        delta = one.delta
+        if not isinstance(delta, Delta) or _within(one, delta, asked.settle):
+            continue
+        is_young = _within(one, delta, YOUTH)
+        if is_young:
+            young = _plus(young, delta)
+        if is_young and asked.youth_apart:
+            continue
+        evidence = _plus(evidence, delta)
+        if asked.last_at > 0.0 and delta.since < asked.last_at - GAP_AT_MOST:
+            late = _plus(late, delta)
+    return Side(evidence, young, late)
 
 
-def _young(pod: Pod, delta: Delta, youth: float) -> bool:
-    return pod.ready_at is None or delta.since < pod.ready_at + youth
+def _plus(pair: Pair, delta: Delta) -> Pair:
+    return pair[0] + delta.bad, pair[1] + delta.total
 
 
-def _answered(sample: CounterSample, delta: Delta | NoData | None) -> bool:
-    """Whether the account is being followed: also where there was nothing newer to take in."""
-    if isinstance(delta, Delta):
-        return True
-    followed = (NoDataReason.NOT_NEWER, NoDataReason.BASELINE)
-    return isinstance(sample, Reading) and isinstance(delta, NoData) and delta.reason in followed
+def _within(one: _Taken, delta: Delta, seconds: float) -> bool:
+    """Whether a delta began within so many seconds of the pod's first readiness.
+
+    A pod that never was ready is young from its container's start on, for as long.
+    """
+    if seconds <= 0.0:
+        return False
+    account = one.account
+    ready_at = account.ready_at if account is not None else None
+    if ready_at is not None:
+        return delta.since < ready_at + seconds
+    started = account.started_at if account is not None else None
+    return started is None or delta.since < started + seconds
 
 
-def _why(sample: CounterSample, delta: Delta | NoData | None) -> tuple[str, str]:
-    if isinstance(delta, NoData):
-        return delta.reason.value, delta.detail
-    assert not isinstance(sample, Reading)
-    return sample.reason.value, sample.detail
+def _followed(one: _Taken) -> bool:
+    """Also where there was nothing newer to take in."""
+    newer = isinstance(one.delta, NoData) and one.delta.reason is NoDataReason.NOT_NEWER
+    return _accepted(one) or (isinstance(one.sample, Reading) and newer)
 
 
-def _too_many_falls(accounts: Mapping[str, Account], pods: Mapping[str, Pod], tick: Tick) -> bool:
-    return any(
-        account.falls >= FALLS_TO_BLIND
-        and (pod := pods.get(key.partition("/")[0])) is not None
-        and pod.revision in tick.candidate
-        for key, account in accounts.items()
-    )
+def _accepted(one: _Taken) -> bool:
+    if not isinstance(one.sample, Reading):
+        return False
+    baseline = isinstance(one.delta, NoData) and one.delta.reason is NoDataReason.BASELINE
+    return isinstance(one.delta, Delta) or baseline
 
 
-def _ready_candidate(pod: Pod, tick: Tick) -> bool:
-    return pod.ready and pod.deleted_at is None and pod.revision in tick.candidate
+def _absence(mine: list[_Taken]) -> Absence:
+    for one in mine:
+        if _followed(one):
+            continue
+        if isinstance(one.delta, NoData):
+            return Absence(one.delta.reason.value, one.delta.detail)
+        if isinstance(one.sample, Unavailable):
+            return Absence(one.sample.reason.value, one.sample.detail, unavailable=True)
+    return Absence()
+
+
+def _gap(after: Mapping[str, Account], taken: list[_Taken], tick: Tick, asked: Asked) -> bool:
+    """Whether some followed target lags behind the others (not longer than a minute)."""
+    renewed = {one.key for one in taken if _accepted(one)}
+    allowed = INTERVALS_TO_GAP * asked.interval if tick.from_prometheus else 0.0
+    for key, account in after.items():
+        if account.at is None or key in renewed:
+            continue
+        if allowed < tick.at - account.at <= allowed + GAP_AT_MOST:
+            return True
+    return False

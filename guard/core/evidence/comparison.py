@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from guard.core.evidence.mixtures import CEILING, grow
+from guard.core.evidence.mixtures import CEILING, mean_with_reserve, take_in
 
 PSI_GRID = (1.3, 1.6, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0, 50.0)
 """Alternatives as multiples of ψ0 (decisions.md, B)."""
@@ -24,6 +24,24 @@ LONG_BLOCK = 8
 Counts = tuple[int, int, int, int]
 """(candidate bad, candidate total, stable bad, stable total)"""
 ZERO: Counts = (0, 0, 0, 0)
+NOTHING = (0.0,) * len(PSI_GRID)
+"""R_g at the start, and log factors of counts that tell nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What one poll of B is taken in under.
+
+    Attributes:
+        k: allowance for clusters; `ceiling`: the highest R_g.
+        interval: Prometheus' scrape interval, seconds.
+        gap: some target was left unread, so that the sides cover different times.
+    """
+
+    k: int
+    ceiling: float
+    interval: float = 15.0
+    gap: bool = False
 
 
 def plus(one: Counts, two: Counts) -> Counts:
@@ -40,12 +58,15 @@ def log_factors(counts: Counts, k: int, psi0: float = 1.0) -> tuple[float, ...]:
     """Log of B's factor for each alternative; 0 where the counts tell nothing."""
     bad, total, stable_bad, stable_total = counts
     if bad + stable_bad == 0 or total == 0 or stable_total == 0:
-        return (0.0,) * len(PSI_GRID)
+        return NOTHING
+    x, y = bad / k, stable_bad / k
     theta0 = _theta(psi0, total, stable_total)
+    thetas = [_theta(psi0 * multiple, total, stable_total) for multiple in PSI_GRID]
     return tuple(
-        bad / k * math.log(theta / theta0)
-        + stable_bad / k * math.log((1.0 - theta) / (1.0 - theta0))
-        for theta in (_theta(psi0 * multiple, total, stable_total) for multiple in PSI_GRID)
+        [
+            x * math.log(theta / theta0) + y * math.log((1.0 - theta) / (1.0 - theta0))
+            for theta in thetas
+        ]
     )
 
 
@@ -59,39 +80,37 @@ class Direct:
 
     Attributes:
         carried: counts that wait until each side has two requests; `carried_at` since when.
+        pending_weight: weight drawn meanwhile, still in reserve.
     """
 
-    r: tuple[float, ...] = (0.0,) * len(PSI_GRID)
+    r: tuple[float, ...] = NOTHING
     carried: Counts = ZERO
     carried_at: float | None = None
     pending_weight: float = 0.0
 
 
-def update_direct(
-    state: Direct, weight: float, counts: Counts, at: float, bound: tuple[int, float]
-) -> Direct:
-    """One poll. `bound`: (k, ceiling of R_g).
+def update_direct(state: Direct, weight: float, counts: Counts, at: float, bound: Bound) -> Direct:
+    """One poll.
 
     The requests alone decide when counts are taken in, never the errors: otherwise the test
     would choose its own data.
     """
-    k, ceiling = bound
     carried = plus(state.carried, counts)
-    since = at if state.carried_at is None else state.carried_at
     weight += state.pending_weight
-    if carried[1] >= EACH_AT_LEAST and carried[3] >= EACH_AT_LEAST:
-        r = take_in(state.r, weight, log_factors(carried, k), ceiling)
-        return Direct(r=r)
+    enough = carried[1] >= EACH_AT_LEAST and carried[3] >= EACH_AT_LEAST
+    if enough and not bound.gap:
+        return Direct(take_in(state.r, weight, log_factors(carried, bound.k), bound.ceiling))
+    if carried == ZERO:
+        return replace(state, pending_weight=weight)
+    since = at if state.carried_at is None else state.carried_at
     if at - since > DROPPED_AFTER:
-        return replace(state, carried=ZERO, carried_at=None, pending_weight=weight)
-    return replace(state, carried=carried, carried_at=since, pending_weight=weight)
+        return Direct(state.r, pending_weight=weight)
+    return Direct(state.r, carried, since, weight)
 
 
-def take_in(
-    r: tuple[float, ...], weight: float, logs: tuple[float, ...], ceiling: float
-) -> tuple[float, ...]:
-    """One step of the recursion with the given factors."""
-    return tuple(min((was + weight) * grow(log), ceiling) for was, log in zip(r, logs, strict=True))
+def m_direct(state: Direct, spent: float) -> float:
+    """M_B of counts read in one burst."""
+    return mean_with_reserve(state.r, spent - state.pending_weight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +121,7 @@ class Blocks:
     block, so it is released one block later.
     """
 
-    r: tuple[float, ...] = (0.0,) * len(PSI_GRID)
+    r: tuple[float, ...] = NOTHING
     before: Counts | None = None
     middle: Counts | None = None
     filling: Counts = ZERO
@@ -110,26 +129,24 @@ class Blocks:
     pending_weight: float = 0.0
 
 
-def _slot(
-    state: Blocks, weight: float, counts: Counts, size: int, bound: tuple[int, float]
-) -> Blocks:
+def _slot(state: Blocks, weight: float, counts: Counts, size: int, bound: Bound) -> Blocks:
     filling = plus(state.filling, counts)
     weight += state.pending_weight
     if state.slots + 1 < size:
         return replace(state, filling=filling, slots=state.slots + 1, pending_weight=weight)
     if state.middle is None:
         return replace(state, middle=filling, filling=ZERO, slots=0, pending_weight=weight)
-    k, ceiling = bound
-    r = take_in(state.r, weight, _smallest(state, filling, k), ceiling)
+    r = take_in(
+        state.r, weight, _smallest(state.before, state.middle, filling, bound.k), bound.ceiling
+    )
     return Blocks(r=r, before=state.middle, middle=filling)
 
 
-def _smallest(state: Blocks, after: Counts, k: int) -> tuple[float, ...]:
-    middle = state.middle or ZERO
-    shifted = [middle, (*middle[:2], *after[2:])]
-    if state.before is not None:
-        shifted.append((*middle[:2], *state.before[2:]))
-    return tuple(min(logs) for logs in zip(*(log_factors(c, k) for c in shifted), strict=True))
+def _smallest(before: Counts | None, middle: Counts, after: Counts, k: int) -> tuple[float, ...]:
+    """The smallest factor of a block with the stable side shifted by -1, 0 and +1."""
+    beside = [middle, after] if before is None else [before, middle, after]
+    shifted = [log_factors((*middle[:2], *other[2:]), k) for other in beside]
+    return tuple(min(logs) for logs in zip(*shifted, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +155,7 @@ class Shifted:
 
     Attributes:
         slot_at: when the present slot (one scrape interval) began; `slot` its counts so far.
+        slot_weight: weight drawn meanwhile, still in reserve.
     """
 
     quick: Blocks = Blocks()
@@ -148,20 +166,27 @@ class Shifted:
 
 
 def update_shifted(
-    state: Shifted, weight: float, counts: Counts, at: float, bound: tuple[int, float, float]
+    state: Shifted, weight: float, counts: Counts, at: float, bound: Bound
 ) -> Shifted:
-    """One poll. `bound`: (k, ceiling of R_g, scrape interval in seconds)."""
-    k, ceiling, interval = bound
+    """One poll. A target with a gap keeps the slot open."""
     since = at if state.slot_at is None else state.slot_at
     slot = plus(state.slot, counts)
     weight += state.slot_weight
-    if at - since < interval:
+    if at - since < bound.interval or bound.gap:
         return replace(state, slot_at=since, slot=slot, slot_weight=weight)
     return Shifted(
-        quick=_slot(state.quick, weight, slot, 1, (k, ceiling)),
-        slow=_slot(state.slow, weight, slot, LONG_BLOCK, (k, ceiling)),
+        quick=_slot(state.quick, weight, slot, 1, bound),
+        slow=_slot(state.slow, weight, slot, LONG_BLOCK, bound),
         slot_at=at,
     )
+
+
+def m_shifted(state: Shifted, spent: float) -> float:
+    """M_B over Prometheus' counts: the mean of the quick and the slow process."""
+    drawn = spent - state.slot_weight
+    quick = mean_with_reserve(state.quick.r, drawn - state.quick.pending_weight)
+    slow = mean_with_reserve(state.slow.r, drawn - state.slow.pending_weight)
+    return (quick + slow) / 2.0
 
 
 def ceiling(counted: int) -> float:
@@ -169,6 +194,21 @@ def ceiling(counted: int) -> float:
     return CEILING * counted
 
 
-def cut(r: tuple[float, ...], spent: float) -> tuple[float, ...]:
+def cut_direct(state: Direct, spent: float) -> Direct:
     """Old quarrels: while M_A < 1.5, no R_g stands over the weight spent (decisions.md, B)."""
-    return tuple(min(value, spent) for value in r)
+    r = _cut(state.r, spent - state.pending_weight)
+    return state if r is state.r else replace(state, r=r)
+
+
+def cut_shifted(state: Shifted, spent: float) -> Shifted:
+    """The same for both processes over Prometheus' counts."""
+    drawn = spent - state.slot_weight
+    quick = _cut(state.quick.r, drawn - state.quick.pending_weight)
+    slow = _cut(state.slow.r, drawn - state.slow.pending_weight)
+    if quick is state.quick.r and slow is state.slow.r:
+        return state
+    return replace(state, quick=replace(state.quick, r=quick), slow=replace(state.slow, r=slow))
+
+
+def _cut(r: tuple[float, ...], spent: float) -> tuple[float, ...]:
+    return r if max(r) <= spent else tuple([min(value, spent) for value in r])

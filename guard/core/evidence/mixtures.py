@@ -7,6 +7,8 @@ null hypothesis, and weights sum to at most 1.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from functools import lru_cache
 
 P_GRID = (1.3, 1.6, 2.0, 2.7, 4.0, 6.0, 10.0, 20.0, 40.0, 70.0)
 """Alternatives of test A as multiples of p0 (decisions.md, A)."""
@@ -18,17 +20,27 @@ LARGEST_EXPONENT = 700.0
 """exp() of more overflows; the ceiling makes the cut without effect."""
 
 
+Term = tuple[float, float]
+"""What one bad request, and what one request, adds to a log factor."""
+
+
 def alternatives(p0: float) -> tuple[float, ...]:
     """The grid of A for a bound, each below 1."""
     return tuple(p0 * multiple for multiple in P_GRID if p0 * multiple < 1.0)
 
 
-def factor_a(bad: float, total: float, p: float, p0: float, k: int) -> float:
-    """Log of A's factor for `bad` of `total` requests; k = 1 is the binomial likelihood ratio."""
+@lru_cache(maxsize=256)
+def terms_a(p0: float, k: int) -> tuple[Term, ...]:
+    """A's log factors as terms of (bad, total); k = 1 gives the binomial likelihood ratio."""
+    return tuple(_term(p, p0, k) for p in alternatives(p0))
+
+
+def _term(p: float, against: float, k: int) -> Term:
+    """Log likelihood ratio of p to `against`, split into what bad and what all requests add."""
     if k == 1:
-        good = total - bad
-        return bad * math.log(p / p0) + good * math.log((1.0 - p) / (1.0 - p0))
-    return bad / k * math.log(p / p0) - total * (p - p0) / k
+        good = math.log1p(-p) - math.log1p(-against)
+        return math.log(p / against) - good, good
+    return math.log(p / against) / k, (against - p) / k
 
 
 def update_a(
@@ -44,10 +56,18 @@ def update_a(
     """
     p0, k, counted = bound
     bad, total = counts
-    ceiling = CEILING * counted
+    if total == 0:
+        return tuple([was + weight for was in r])
+    logs = [bad * of_bad + total * of_all for of_bad, of_all in terms_a(p0, k)]
+    return take_in(r, weight, logs, CEILING * counted)
+
+
+def take_in(
+    r: tuple[float, ...], weight: float, logs: Sequence[float], ceiling: float
+) -> tuple[float, ...]:
+    """One step of the recursion with the given log factors."""
     return tuple(
-        min((was + weight) * grow(factor_a(bad, total, p, p0, k)), ceiling)
-        for was, p in zip(r, alternatives(p0), strict=True)
+        [min((was + weight) * grow(log), ceiling) for was, log in zip(r, logs, strict=True)]
     )
 
 
@@ -63,16 +83,14 @@ def grow(exponent: float) -> float:
 
 def log_m_d(bad: float, total: float, p0: float, p1: float, k: int) -> float:
     """Log M′ of D for `bad` of `total` requests since its start (all at once: order is free)."""
-    logs = [_log_d(bad, total, multiple * p0, p1, k) for multiple in Q_GRID]
+    logs = [bad * of_bad + total * of_all for of_bad, of_all in _terms_d(p0, p1, k)]
     top = max(logs)
     return top + math.log(sum(math.exp(value - top) for value in logs) / len(logs))
 
 
-def _log_d(bad: float, total: float, q: float, p1: float, k: int) -> float:
-    if k == 1:
-        good = total - bad
-        return bad * math.log(q / p1) + good * math.log((1.0 - q) / (1.0 - p1))
-    return bad / k * math.log(q / p1) + total * (p1 - q) / k
+@lru_cache(maxsize=256)
+def _terms_d(p0: float, p1: float, k: int) -> tuple[Term, ...]:
+    return tuple(_term(multiple * p0, p1, k) for multiple in Q_GRID)
 
 
 def missing_to_pass(bad: float, total: float, bound: tuple[float, float, int, float]) -> int:

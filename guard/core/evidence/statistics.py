@@ -32,3 +32,8 @@ def wilson(bad: float, total: float, z: float = Z95) -> tuple[float, float]:
 def upper(bad: float, total: float) -> float:
     """One-sided 95% upper bound of a ratio; 1 without requests."""
     return wilson(bad, total, Z95_ONE_SIDED)[1]
+
+
+def lower(bad: float, total: float) -> float:
+    """One-sided 95% lower bound of a ratio; 0 without requests."""
+    return wilson(bad, total, Z95_ONE_SIDED)[0]

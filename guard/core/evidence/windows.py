@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 WIDTH = 1.0
 """Seconds of the finest bin."""
-BINS_AT_MOST = 96
+BINS_AT_MOST = 64
 """Bins kept; beyond that the older half is merged in pairs."""
 
 
