@@ -24,8 +24,9 @@ def wilson(bad: float, total: float, z: float = Z95) -> tuple[float, float]:
     denominator = 1.0 + z * z / total
     centre = ratio + z * z / (2.0 * total)
     spread = z * math.sqrt(ratio * (1.0 - ratio) / total + z * z / (4.0 * total * total))
-    low = max((centre - spread) / denominator, 0.0)
-    high = min((centre + spread) / denominator, 1.0)
+    # At the ends the formula is exact only without rounding.
+    low = max((centre - spread) / denominator, 0.0) if bad > 0 else 0.0
+    high = min((centre + spread) / denominator, 1.0) if bad < total else 1.0
     return low, high
 
 

@@ -43,3 +43,10 @@ def test_memory_is_bounded_and_no_request_is_lost(pauses: list[float]) -> None:
     requests = 2 * len(pauses)
     assert trailing(bins, at, 0.0, requests) == (len(pauses), requests)
     assert [one.since for one in bins] == sorted(one.since for one in bins)
+
+
+def test_old_bins_grow_coarser_and_the_newest_stay_fine() -> None:
+    bins = filled(*((float(at), 1, 2, 0, 0) for at in range(1000)))
+    assert len(bins) <= BINS_AT_MOST
+    assert trailing(bins, 999.0, 10.0, 0.0) == (11, 22)
+    assert trailing(bins, 999.0, 2000.0, 0.0) == (1000, 2000)
