@@ -32,7 +32,7 @@ class Account:
 
     Attributes:
         at: time of the last accepted sample; None while the target was only seen without it.
-        without_at: when the target was seen without the series; None otherwise.
+        without_at: when the target was last seen without the series, before its first value.
         total, bad: the last accepted cumulative values.
         restarts, started_at: the platform's words on the process that gave them; None unknown.
         ready: the container was ready then: a probe of one that is not is answered with an
@@ -107,11 +107,12 @@ def advance(
         return account, unusable
     if account is None:
         return _first_sight(reading, container, began_at)
-    if account.at is None:
-        begin = max(_start(reading, container), account.without_at or 0.0)
-        return _emit(_fresh(account, reading, container), reading, container, begin)
-    if reading.at <= account.at:
+    last_at = account.without_at if account.at is None else account.at
+    if last_at is not None and reading.at <= last_at:
         return account, NoData(NoDataReason.NOT_NEWER)
+    if account.at is None:
+        begin = max(_start(reading, container), last_at or 0.0)
+        return _emit(_fresh(account, reading, container), reading, container, begin)
     return _follow(account, reading, container, account.at)
 
 

@@ -74,6 +74,14 @@ def test_a_target_seen_without_the_series_counts_its_first_value() -> None:
     assert account.at == 1010
 
 
+def test_a_sample_from_before_the_target_was_seen_without_the_series_is_dropped() -> None:
+    account = seen_without(None, 1005.0)
+    after, delta = take(account, scraped(3, 1, at=1005))
+    assert after is account
+    assert isinstance(delta, NoData)
+    assert delta.reason is NoDataReason.NOT_NEWER
+
+
 def test_an_account_that_was_read_before_stays_as_it_is_without_the_series() -> None:
     account, _ = take(None, scraped(500, at=1001))
     assert seen_without(account, 1002.0) is account

@@ -64,6 +64,7 @@ class View:
         bound: what M_A or E must reach: the number of counted checks / α; `better_at`: 1/α.
         stable_was_over: stable was over p0′ in the 5 min before the rollout.
         stable_share: stable's share of ready pods, where nobody sent requests.
+        stable_gone: no stable pod is left: what it served of late compares with nothing now.
         stable_awaited: stable pods are there, and their first counts have not come yet.
         stable_clean: stable's 95% upper bound of late is under p0′.
         good_again: D passes over the candidate's trailing window.
@@ -81,6 +82,7 @@ class View:
     candidate_recent: int
     stable_recent: int
     stable_share: float
+    stable_gone: bool
     stable_awaited: bool
     stable_clean: bool
     good_again: bool
@@ -120,6 +122,8 @@ def update(state: Blame, view: View) -> tuple[Blame, bool]:
 
 
 def _control(state: Blame, view: View) -> bool:
+    if view.stable_gone:
+        return False
     requests = view.candidate_recent + view.stable_recent
     by_pods = view.stable_awaited or not requests
     share = view.stable_share if by_pods else view.stable_recent / requests
@@ -142,6 +146,12 @@ def _attribute(state: Blame, view: View) -> Blame:
     if view.repairs:
         return replace(state, standing=Standing.REPAIR)
     if view.m_a_stable >= TOLD_APART:
-        soon = view.first_at is not None and since - view.first_at <= BROKE_BOTH_WITHIN
-        return replace(state, standing=Standing.SHARED, broke_both=soon)
+        return replace(state, standing=Standing.SHARED, broke_both=_with_release(since, view))
     return replace(state, standing=Standing.BLAMED if view.stable_clean else Standing.OPEN)
+
+
+def _with_release(since: float, view: View) -> bool:
+    """Both turned bad soon after the candidate's first request, and stable was clean before."""
+    if view.first_at is None or view.stable_was_over:
+        return False
+    return since - view.first_at <= BROKE_BOTH_WITHIN

@@ -36,7 +36,8 @@ D_REQUESTS = 2.5
 CLEAN_WINDOW = 60.0
 """Seconds over which stable must be clean for the release to be blamed (decisions.md, Blame)."""
 CLEAN_REQUESTS = 3.0
-"""Requests of that window, times 1/p0′ (300·(1%/p0′))."""
+"""Requests of that window, times k/p0′ (300·(1%/p0′), and k times as many where the counts are
+divided by k: with fewer the upper bound of a clean stable would never come under p0′)."""
 FIRST_COUNTS_WITHIN = 10.0
 """Seconds from the candidate's first request for which stable's first counts are awaited."""
 
@@ -259,7 +260,9 @@ def log_m_d(state: ErrorRatioState) -> tuple[float, float]:
     """Log M′ of D since the last traffic step, and over the trailing window."""
     bad, total = state.sums.step_bad, state.sums.step_total
     requests = D_REQUESTS * state.bound.k / state.bound.p0
-    late_bad, late = windows.trailing(state.bins, state.at, D_WINDOW, requests)
+    # Up to what was seen last: bad requests do not grow old while nothing is measured (law 1).
+    seen_at = state.at if state.sight.seen_at is None else state.sight.seen_at
+    late_bad, late = windows.trailing(state.bins, seen_at, D_WINDOW, requests)
     return _log_d(state.bound, (bad, total)), _log_d(
         state.bound, (min(late_bad, bad), min(late, total))
     )
@@ -299,9 +302,8 @@ def _blame(state: ErrorRatioState, tick: Tick) -> ErrorRatioState:
 
 def _view(state: ErrorRatioState, tick: Tick) -> blame.View:
     bound, bins = state.bound, state.bins
-    bad, total = windows.trailing(
-        bins, tick.at, CLEAN_WINDOW, CLEAN_REQUESTS / bound.p0, stable=True
-    )
+    requests = CLEAN_REQUESTS * bound.k / bound.p0
+    bad, total = windows.trailing(bins, tick.at, CLEAN_WINDOW, requests, stable=True)
     candidate_ready, stable_ready = _ready(tick)
     both = candidate_ready + stable_ready
     return blame.View(
@@ -316,6 +318,9 @@ def _view(state: ErrorRatioState, tick: Tick) -> blame.View:
         candidate_recent=windows.trailing(bins, tick.at, blame.CONTROL_WINDOW, 0.0)[1],
         stable_recent=windows.trailing(bins, tick.at, blame.CONTROL_WINDOW, 0.0, stable=True)[1],
         stable_share=stable_ready / both if both else 0.0,
+        stable_gone=not any(
+            pod.revision in tick.stable and pod.deleted_at is None for pod in tick.snapshot.pods
+        ),
         stable_awaited=_stable_awaited(state, tick, stable_ready),
         stable_clean=upper(bad / bound.k, total / bound.k) < bound.p0,
         good_again=log_m_d(state)[1] >= goal_d(bound),

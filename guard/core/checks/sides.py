@@ -22,6 +22,9 @@ than that is compared with nothing (decisions.md, B)."""
 INTERVALS_TO_GAP = 1.5
 """Scrape intervals without a newer sample after which a target of Prometheus has a gap."""
 
+STALE_AFTER = 300.0
+"""Seconds after which a sample is stale whatever its source says: Prometheus' own look-back."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -160,6 +163,8 @@ def _take(
 ) -> _Taken:
     account = accounts.get(key)
     delta: Delta | NoData | None = None
+    if isinstance(sample, Reading) and tick.at - sample.at > STALE_AFTER:
+        sample = NoData(NoDataReason.STALE, f"the sample is {tick.at - sample.at:.0f} s old")
     if isinstance(sample, Reading):
         # A target that had no series at all was noted under the pod alone.
         seen = account or accounts.get(f"{pod.uid}/")
@@ -247,10 +252,10 @@ def _absence(mine: list[_Taken]) -> Absence:
     for one in mine:
         if _followed(one):
             continue
-        if isinstance(one.delta, NoData):
-            return Absence(one.delta.reason.value, one.delta.detail)
         if isinstance(one.sample, Unavailable):
             return Absence(one.sample.reason.value, one.sample.detail, unavailable=True)
+        assert isinstance(one.delta, NoData)
+        return Absence(one.delta.reason.value, one.delta.detail)
     return Absence()
 
 

@@ -168,11 +168,14 @@ class Shifted:
 def update_shifted(
     state: Shifted, weight: float, counts: Counts, at: float, bound: Bound
 ) -> Shifted:
-    """One poll. A target with a gap keeps the slot open."""
+    """One poll. A target with a gap keeps the slot open, and so does silence.
+
+    Nothing is released for want of data.
+    """
     since = at if state.slot_at is None else state.slot_at
     slot = plus(state.slot, counts)
     weight += state.slot_weight
-    if at - since < bound.interval or bound.gap:
+    if at - since < bound.interval or bound.gap or slot == ZERO:
         return replace(state, slot_at=since, slot=slot, slot_weight=weight)
     return Shifted(
         quick=_slot(state.quick, weight, slot, 1, bound),

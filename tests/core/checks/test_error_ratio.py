@@ -184,6 +184,15 @@ def test_a_sample_that_never_changes_becomes_blind_too(beside: Begin) -> None:
     assert finding.answer is Verdict.BLIND
 
 
+def test_a_sample_of_minutes_ago_is_stale_whatever_its_source_says(beside: Begin) -> None:
+    rollout = beside()
+    for _ in range(11):
+        late = rollout.reading("c", total=500.0, at=rollout.at - 305.0)
+        finding = rollout.poll({"c": late})
+    assert finding.answer is Verdict.BLIND
+    assert "stale: the sample is 306 s old" in finding.text
+
+
 def test_a_candidate_that_nobody_ever_read_becomes_blind(begin: Begin) -> None:
     rollout = begin()
     rollout.pod("c")
