@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from guard.core.checks import blame
-from guard.core.checks.sides import Absence, Asked, Collected, Pair, collect
+from guard.core.checks.sides import NONE, Absence, Asked, Collected, Pair, collect
 from guard.core.counting import Account
 from guard.core.evidence import mixtures, weighing, windows
 from guard.core.evidence.statistics import lower, upper
@@ -155,16 +155,17 @@ def update(state: ErrorRatioState, tick: Tick) -> ErrorRatioState:
     )
     got = collect(state.accounts, tick, asked)
     counts = (*got.candidate.evidence, *got.stable.evidence)
+    sight = _sight(state, got, tick)
     share = _share_after(state.share, tick)
     stepped = share != state.share > 0.0
     evidence = weighing.step(state.evidence, tick.at) if stepped else state.evidence
     state = replace(
         state,
         accounts=got.accounts,
-        evidence=weighing.weigh(evidence, _poll(got, tick), bound),
+        evidence=weighing.weigh(evidence, _poll(got, tick, sight), bound),
         sums=_summed(state.sums, got, stepped=stepped),
         bins=windows.add(state.bins, tick.at, counts) if any(counts) else state.bins,
-        sight=_sight(state, got, tick),
+        sight=sight,
         share=share,
         at=tick.at,
     )
@@ -172,13 +173,19 @@ def update(state: ErrorRatioState, tick: Tick) -> ErrorRatioState:
     return _blame(state, tick) if got.accepted else state
 
 
-def _poll(got: Collected, tick: Tick) -> Poll:
+def _poll(got: Collected, tick: Tick, sight: Sight) -> Poll:
+    """What the tests see: stable only from the candidate's first request on.
+
+    Clean minutes before that would use up the start of stable's own test, and B would compare
+    them with what the candidate did in an incident that begins with the release.
+    """
+    begun = sight.first_at is not None
     return Poll(
         at=tick.at,
         candidate=got.candidate.evidence,
-        stable=got.stable.evidence,
+        stable=got.stable.evidence if begun else NONE,
         young=got.candidate.young,
-        compared=(*got.candidate.timely, *got.stable.timely),
+        compared=(*got.candidate.timely, *(got.stable.timely if begun else NONE)),
         apart=tick.from_prometheus,
         gap=got.gap,
     )

@@ -233,6 +233,17 @@ def test_a_shared_incident_that_outlasts_the_stable_pods_undoes_nobody(beside: B
     assert Verdict.FAIL in {f.answer for f in answers(rollout, 30, c=(3, 10))}
 
 
+def test_an_incident_that_begins_with_the_first_request_is_not_compared_with_calm_before(
+    beside: Begin,
+) -> None:
+    rollout = beside()
+    rollout.until(30, s=(0, 100))
+    assert rollout.state.evidence.direct.carried == (0, 0, 0, 0)
+    finding = rollout.poll(c=(4, 10), s=(40, 100))
+    assert finding.numbers["m_b"] <= 1.0
+    assert finding.numbers["m_a_stable"] > 100
+
+
 def test_a_stable_that_was_merely_suspicious_when_it_went_holds_nobody(beside: Begin) -> None:
     rollout = beside({"allowance": 1})
     rollout.until(3, c=(0, 10), s=(1, 20))
