@@ -95,7 +95,7 @@ class Reading:
             machines itself (decisions.md, Counting 7).
         machine: requests of machines per second to be expected beyond those that the guard
             itself sent, where paths are not known (kubelet probes, Prometheus' scrapes).
-        sent: cumulative number of requests that the guard itself has sent to this target.
+        sent: cumulative number of requests that the guard itself had sent to this target at `at`.
         sent_bad: how many of them were answered with a status of 400 or more: while that
             moves, machines' requests fail too, and are not users' errors.
     """
