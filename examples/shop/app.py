@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import sys
 import time
 import urllib.request
@@ -52,6 +53,7 @@ class Shop:
         ).observe
         self._series: dict[tuple[int, str, str], Any] = {}
         self._revision = settings.revision.encode()
+        self._metrics_for = b""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -61,7 +63,7 @@ class Shop:
             return
         started = time.perf_counter()
         path, method = scope["path"], scope["method"]
-        status, body = await self._answer(path, method, receive)
+        status, body = await self._answer(scope, receive)
         await send(
             {
                 "type": "http.response.start",
@@ -85,16 +87,24 @@ class Shop:
             self._series[key] = series
         series.inc()
 
-    async def _answer(self, path: str, method: str, receive: Receive) -> Answer:
+    async def _answer(self, scope: Message, receive: Receive) -> Answer:
+        path = scope["path"]
         if path == "/metrics":
-            return 200, generate_latest(self._registry)
+            return self._metrics(scope)
         if path == "/ready":
             return (200, b"ready\n") if self._faults.ready() else (503, b"not ready\n")
         if path == "/health":
             return self._settings.health_status, b"health\n"
         if path == "/fault" and self._settings.fault_switch:
-            return await self._switch(method, receive)
+            return await self._switch(scope["method"], receive)
         return await self._sell()
+
+    def _metrics(self, scope: Message) -> Answer:
+        """Answer everyone, or only those whose User-Agent begins with what the switch says."""
+        agents = (value for name, value in scope["headers"] if name == b"user-agent")
+        if not next(agents, b"").lower().startswith(self._metrics_for):
+            return 403, b"not for you\n"
+        return 200, generate_latest(self._registry)
 
     async def _sell(self) -> Answer:
         """Answer what users ask for."""
@@ -107,13 +117,19 @@ class Shop:
             return 500, b"internal error\n"
 
     async def _switch(self, method: str, receive: Receive) -> Answer:
-        """Be the dependency of other shops: PUT a ratio here, and they fail by it."""
+        """Take a fault at run time; README.md lists the words. GET is what dependents ask."""
         if method == "PUT":
-            body = (await receive()).get("body", b"")
+            word, _, rest = (await receive()).get("body", b"").decode().partition(" ")
+            if word == "die":
+                print("dying on purpose: told to", flush=True)
+                os._exit(1)
+            if word == "metrics-for":
+                self._metrics_for = rest.strip().lower().encode()
+                return 200, b"taken\n"
             try:
-                self._faults.shared_ratio = float(body)
+                self._faults.shared_ratio = float(word)
             except ValueError:
-                return 400, b"expected a ratio such as 0.3\n"
+                return 400, b"expected a ratio such as 0.3, `die` or `metrics-for AGENT`\n"
         return 200, f"{self._faults.shared_ratio}\n".encode()
 
     async def _live(self, receive: Receive, send: Send) -> None:
