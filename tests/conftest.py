@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,3 +34,13 @@ asyncio.set_event_loop_policy(NoImplicitLoop())
 def no_blocking_of_the_event_loop() -> Iterator[None]:
     with blockbuster_ctx("guard"):
         yield
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where everything is said to be there (GUARD_NO_SKIPS), a test that was left out fails."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not os.environ.get("GUARD_NO_SKIPS") or reporter is None:
+        return
+    if skipped := reporter.stats.get("skipped"):
+        reporter.write_line(f"GUARD_NO_SKIPS: {len(skipped)} skipped is a failure", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -105,7 +105,8 @@ class Pod:
 
     Attributes:
         revision: the revision's hash, from the owner by the platform's API, never from names.
-        address: the pod's IP, or host:port base on the local platform; None until it has one.
+        address: the host that answers for the pod (its IP; 127.0.0.1 on the local platform, where
+            each pod has port numbers of its own); never with a port. None until it has one.
         ready: the Ready condition now; `ready_at` when it last became true.
         deleted_at: the deletionTimestamp; from then on the pod counts for neither side.
         unschedulable: the scheduler's reason while it cannot be placed.

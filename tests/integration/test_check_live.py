@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -99,7 +98,10 @@ BEGAN = web.AppKey("began", float)
 
 @pytest.fixture
 async def scene(
-    aiohttp_server: AiohttpServer, unused_tcp_port_factory: Callable[[], int], tmp_path: Path
+    aiohttp_server: AiohttpServer,
+    unused_tcp_port_factory: Callable[[], int],
+    prometheus_binary: str,
+    tmp_path: Path,
 ) -> AsyncIterator[Scene]:
     app = web.Application()
     app[BEGAN] = time.time()
@@ -116,10 +118,8 @@ async def scene(
         encoding="utf-8",
     )
     port = unused_tcp_port_factory()
-    binary = shutil.which("prometheus")
-    assert binary, "put a Prometheus on PATH: make integration does"
     process = await asyncio.create_subprocess_exec(
-        binary,
+        prometheus_binary,
         f"--config.file={config}",
         f"--storage.tsdb.path={tmp_path / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
