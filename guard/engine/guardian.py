@@ -176,6 +176,8 @@ class Guardian:
         findings = tuple(checks.find(state, tick) for state in states.values())
         judgement = judge(findings, self.record.frame)
         self._world.metrics.verdicts.labels(judgement.verdict.value).inc()
+        for finding in judgement.findings:
+            self._world.metrics.findings.labels(finding.reason.value).inc()
         self.record = replace(
             self.record, checks=states, findings=judgement.findings, mode=self._facts().mode
         )

@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from guard.core import names
 from guard.core.actions import OutcomeKind
-from guard.core.findings import Verdict
+from guard.core.findings import Reason, Verdict
 from guard.core.states import ENDS, Phase
 
 ACTIVE = tuple(phase for phase in Phase if phase not in ENDS)
@@ -31,6 +31,12 @@ class Metrics:
         )
         self.verdicts = Counter(
             names.METRIC_VERDICTS, "Verdicts given, one a tick.", ["verdict"], registry=registry
+        )
+        self.findings = Counter(
+            names.METRIC_FINDINGS,
+            "Findings, one a check and tick, by their reason.",
+            ["reason"],
+            registry=registry,
         )
         self.rollbacks = Counter(
             names.METRIC_ROLLBACKS, "Attempts to roll back.", ["outcome"], registry=registry
@@ -97,6 +103,8 @@ class Metrics:
             self.active.labels(phase.value)
         for verdict in Verdict:
             self.verdicts.labels(verdict.value)
+        for reason in Reason:
+            self.findings.labels(reason.value)
         for outcome in OutcomeKind:
             self.rollbacks.labels(outcome.value)
         for source in SOURCES:
