@@ -181,7 +181,15 @@ def _roll_back(state: State, event: Judged, now: float, text: str) -> Step:
     )
     decided = Note(now, "decided", text)
     intended = Note(now, "intent", f"roll back to {good.revision.hash} ({good.why})")
-    return acting, (decided, intended, Save(), Act(intent), Tell(stories.rolling_back(acting, now)))
+    told = Tell(stories.rolling_back(acting, now))
+    return acting, (decided, intended, Save(), Act(intent), told, *_closed(state, now))
+
+
+def _closed(state: State, now: float) -> tuple[Command, ...]:
+    """What was opened for a hold that a rollback ends (law 9); blindness closes by itself."""
+    if state.phase is not Phase.HELD or state.hold is Hold.BLIND:
+        return ()
+    return (Tell(stories.resumed(state, now)),)
 
 
 def _told_only(state: State, now: float, text: str) -> Step:

@@ -20,6 +20,8 @@ IMAGE_PULL = frozenset(
 )
 IMAGE_ABSENT = frozenset({"ErrImageNeverPull"})
 NOT_FOUND_WORDS = ("not found", "manifest unknown", "does not exist", "no such image")
+MAYBE_WORDS = ("may require", "denied", "unauthorized", "authorization")
+"""A registry that asks for credentials says "does not exist" too: that may be an expired one."""
 CONFIG_ERROR = frozenset({"CreateContainerConfigError"})
 CREATING = frozenset({"ContainerCreating", "PodInitializing", "CreateContainerError"})
 OUT_OF_MEMORY = "OOMKilled"
@@ -146,10 +148,7 @@ def _waiting(state: PodsState, tick: Tick, pod: Pod, container: Container) -> Tr
     text = f"{where} ({container.message})" if container.message else where
     if word in IMAGE_INVALID:
         return Verdict.FAIL, Reason.IMAGE_INVALID, text
-    lowered = container.message.lower()
-    if word in IMAGE_ABSENT or (
-        word in IMAGE_PULL and any(words in lowered for words in NOT_FOUND_WORDS)
-    ):
+    if word in IMAGE_ABSENT or (word in IMAGE_PULL and _not_found(container.message.lower())):
         return Verdict.FAIL, Reason.IMAGE_NOT_FOUND, text
     if word in IMAGE_PULL and lasted >= PULL_AFTER and state.pulled:
         return Verdict.FAIL, Reason.IMAGE_PULL, f"{text} for {lasted:.0f} s, others can be pulled"
@@ -158,6 +157,12 @@ def _waiting(state: PodsState, tick: Tick, pod: Pod, container: Container) -> Tr
     if word in CREATING and lasted >= CREATING_AFTER:
         return Verdict.FAIL, Reason.CREATING, f"{text} for {lasted:.0f} s"
     return None
+
+
+def _not_found(message: str) -> bool:
+    if any(words in message for words in MAYBE_WORDS):
+        return False
+    return any(words in message for words in NOT_FOUND_WORDS)
 
 
 def _exited(state: PodsState, tick: Tick, pod: Pod, container: Container) -> Trouble | None:

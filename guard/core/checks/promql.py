@@ -15,12 +15,18 @@ from guard.core.policy import Promql
 from guard.core.samples import Measured, Sample
 from guard.core.ticks import Frame, Tick
 
+STALE_AFTER = 60.0
+"""Seconds after which data are stale, or three scrape intervals where those are longer: an instant
+query itself looks back 5 min, and a value that old may neither promote nor roll back (law 1)."""
+INTERVALS_TO_STALE = 3.0
+
 
 @dataclass(frozen=True, slots=True)
 class PromqlState:
     """What the expression said so far.
 
     Attributes:
+        stale_after: age in seconds at which data say nothing any more.
         at: data time of the newest evaluation taken in; None before the first.
         beyond: evaluations beyond the bound in a row; `inside` evaluations inside it, ever.
         pre_existing: it was beyond the bound from the first evaluation on.
@@ -29,6 +35,7 @@ class PromqlState:
 
     kind: Literal["promql"]
     check: Promql
+    stale_after: float = STALE_AFTER
     at: float | None = None
     value: float = 0.0
     beyond: int = 0
@@ -38,9 +45,10 @@ class PromqlState:
     absent_since: float | None = None
 
 
-def begin(check: Promql, _frame: Frame) -> PromqlState:
+def begin(check: Promql, frame: Frame) -> PromqlState:
     """Start with nothing known."""
-    return PromqlState(kind="promql", check=check)
+    stale_after = max(STALE_AFTER, INTERVALS_TO_STALE * frame.interval)
+    return PromqlState(kind="promql", check=check, stale_after=stale_after)
 
 
 def update(state: PromqlState, tick: Tick) -> PromqlState:
@@ -48,21 +56,22 @@ def update(state: PromqlState, tick: Tick) -> PromqlState:
     sample: Sample | None = tick.values.get(state.check.name)
     if sample is None:
         return state
-    if not isinstance(sample, Measured):
-        words = f"{sample.reason.value} {sample.detail}".strip()
+    absent = _why_absent(sample, tick.at - state.stale_after)
+    if absent or not isinstance(sample, Measured):
         since = tick.at if state.absent_since is None else state.absent_since
-        return replace(state, absent=words, absent_since=since)
-    if not _is_number(sample.value):
-        since = tick.at if state.absent_since is None else state.absent_since
-        return replace(state, absent=f"the value is {sample.value}", absent_since=since)
+        return replace(state, absent=absent, absent_since=since)
     seeing = replace(state, absent="", absent_since=None)
     if state.at is not None and sample.at <= state.at:
         return seeing
     return _taken(seeing, sample)
 
 
-def _is_number(value: float) -> bool:
-    return not math.isnan(value)
+def _why_absent(sample: Sample, oldest: float) -> str:
+    if not isinstance(sample, Measured):
+        return f"{sample.reason.value} {sample.detail}".strip()
+    if math.isnan(sample.value):
+        return "the value is NaN"
+    return "stale: the newest data are too old" if sample.at < oldest else ""
 
 
 def _taken(state: PromqlState, sample: Measured) -> PromqlState:
