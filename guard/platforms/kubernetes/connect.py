@@ -1,0 +1,166 @@
+"""Reaching the API server: a kubeconfig or the pod's service account, and tokens that change.
+
+The client library reads both. Whatever of it touches files runs in a thread, so that the loop
+never waits for a disk, and nothing it says is shown: its errors can hold a whole user entry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import structlog
+from aiohttp import ClientError
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import ConfigException, incluster_config, kube_config
+from yaml import YAMLError
+
+from guard import __version__
+from guard.core.errors import ConfigurationError
+from guard.core.names import FIELD_MANAGER
+from guard.platforms.kubernetes.api import Api
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from pathlib import Path
+
+    from guard.config.settings import Settings
+
+    Load = Callable[[], Coroutine[None, None, None]]
+
+REFRESH_EVERY: Final = 60.0
+"""Seconds that a token is used before its source is asked again. A kubelet renews tokens at 80% of
+their life of at least 10 minutes, so that the old one is good for 2 minutes more."""
+LOAD_WITHIN: Final = 30.0
+"""Seconds that a kubeconfig's exec plugin may take."""
+TOKEN: Final = "BearerToken"
+
+_FAILURES = (ConfigException, YAMLError, ClientError, OSError, ValueError, KeyError)
+
+# The library says that it is typed, and its loaders are not.
+_files: Any = kube_config
+_pods: Any = incluster_config
+
+log = structlog.get_logger("guard.kubernetes")
+
+
+async def connect(settings: Settings) -> Api:
+    """Build the client for the cluster of the settings; nothing is sent yet.
+
+    Raises:
+        ConfigurationError: the kubeconfig or the service account cannot be used.
+    """
+    # The library logs what a credential plugin wrote to its stderr.
+    logging.getLogger(kube_config.__name__).disabled = True
+    configuration: Any = Configuration()
+    load = (
+        _service_account(configuration)
+        if settings.kubeconfig is None
+        else _kubeconfig(configuration, settings.kubeconfig)
+    )
+    where = settings.kubeconfig or "the pod's service account (and KUBECONFIG names no file)"
+    try:
+        await _in_thread(load)
+        _check(configuration)
+        client = await asyncio.to_thread(_client, configuration)
+    except _FAILURES as error:
+        text = f"{where}: cannot be used: {_words(error)}"
+        raise ConfigurationError(text) from None
+    configuration.refresh_api_key_hook = _Refresh(load)
+    return Api(client)
+
+
+def _kubeconfig(configuration: Any, path: Path) -> Load:
+    """Load a kubeconfig; later calls ask its token file or plugin anew, where it has one."""
+    loader: Any = None
+
+    async def load() -> None:
+        nonlocal loader
+        if loader is None:
+            loader = await _files.load_kube_config(
+                str(path), client_configuration=configuration, persist_config=False
+            )
+        else:
+            await loader.load_and_set(configuration)
+
+    return load
+
+
+def _service_account(
+    configuration: Any,
+    token: str = incluster_config.SERVICE_TOKEN_FILENAME,
+    authority: str = incluster_config.SERVICE_CERT_FILENAME,
+) -> Load:
+    """Read what the kubelet mounts; later calls read the token anew."""
+
+    async def load() -> None:
+        _pods.InClusterConfigLoader(
+            token_filename=token, cert_filename=authority, try_refresh_token=False
+        ).load_and_set(configuration)
+        configuration.api_key[TOKEN] = configuration.api_key[TOKEN].strip()
+
+    return load
+
+
+async def _in_thread(load: Load) -> None:
+    """Run a loader on a loop of its own: it reads files and waits for plugins as it likes."""
+    await asyncio.to_thread(asyncio.run, asyncio.wait_for(load(), LOAD_WITHIN))
+
+
+def _check(configuration: Any) -> None:
+    scheme = urlsplit(configuration.proxy or "http:").scheme
+    if scheme not in {"http", "https"}:
+        text = f"its proxy-url begins with {scheme}, http and https are known"
+        raise ConfigurationError(text)
+
+
+def _client(configuration: Any) -> ApiClient:
+    if configuration.proxy is None:
+        configuration.proxy = _proxy(configuration.host)
+    # Else each request would look for a .netrc, whose password is not for this server.
+    configuration.client_session_kwargs = {"trust_env": False, "read_bufsize": 2**16}
+    configuration.retries = None
+    client = ApiClient(configuration)
+    client.user_agent = f"{FIELD_MANAGER}/{__version__}"
+    return client
+
+
+def _proxy(host: str) -> str | None:
+    """The proxy that the environment names for the API server, as kubectl reads it."""
+    parts = urlsplit(host)
+    if proxy_bypass(parts.hostname or ""):
+        return None
+    return getproxies().get(parts.scheme)
+
+
+class _Refresh:
+    """Asks the token's source anew at most every `REFRESH_EVERY` seconds."""
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self._at = time.monotonic()
+
+    async def __call__(self, _configuration: Any) -> None:
+        """Called by the client before each request; others go on with the old token meanwhile."""
+        if time.monotonic() - self._at < REFRESH_EVERY:
+            return
+        self._at = time.monotonic()
+        try:
+            await _in_thread(self._load)
+        except _FAILURES as error:
+            log.warning("token not renewed, the old one stays", why=_words(error))
+
+
+def _words(error: BaseException) -> str:
+    """What is wrong, without what the library says: that can hold a user's whole entry."""
+    if isinstance(error, TimeoutError):
+        return f"its plugin did not answer within {LOAD_WITHIN:g} s"
+    if isinstance(error, YAMLError):
+        return "it is no YAML"
+    if isinstance(error, OSError):
+        return error.strerror or "a file cannot be read"
+    return "a key, or a file that it names, is missing or malformed"
