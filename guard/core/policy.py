@@ -155,7 +155,12 @@ class OnShared(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """Where the pods' own metrics are read. None: found from the pod (annotations, ports)."""
+    """Where the pods' own metrics are read. None: found from the pod (annotations, ports).
+
+    Attributes:
+        asked: paths that the policy's own health checks ask: like probes', no users' requests.
+            No setting; the engine fills it in.
+    """
 
     container: str | None = None
     port: int | str | None = None
@@ -163,6 +168,7 @@ class Scrape:
     scheme: str | None = None
     ca_file: str | None = None
     token_file: str | None = None
+    asked: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,11 @@ class Reading:
         sent: cumulative number of requests that the guard itself had sent to this target at `at`.
         sent_bad: how many of them were answered with a status of 400 or more: while that
             moves, machines' requests fail too, and are not users' errors.
+        sent_since: from when on `sent` is known to be complete (a guard that was restarted does
+            not know what it sent before), seconds since the epoch.
+        ahead: how many requests of machines may show up before `machine` and `sent` account for
+            them: one for each machine that asks in a rhythm, and those of the guard that are
+            under way or were given up. None: not known, judged by the rate.
     """
 
     total: float
@@ -109,6 +114,8 @@ class Reading:
     machine: float = 0.0
     sent: int = 0
     sent_bad: int = 0
+    sent_since: float = 0.0
+    ahead: int | None = None
 
 
 CounterSample = Reading | NoData | Unavailable
