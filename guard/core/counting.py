@@ -19,7 +19,8 @@ FALLS_TO_BLIND = 3
 CLOCK_RESOLUTION = 1.0
 """Seconds by which the platform's own times may be cut off (Kubernetes writes whole seconds)."""
 DEBT_SECONDS = 10.0
-"""Expected machine requests that did not come are remembered for so long at most."""
+"""Expected machine requests that did not come are remembered for so long at most, where the
+source does not say how many may come at once."""
 CLOCK_SKEW = 5.0
 """Seconds by which the clock of a node may differ from that of a sample."""
 SOURCE_LAG = 60.0
@@ -180,9 +181,12 @@ def _start(reading: Reading, container: Container | None) -> float:
 
 def _slack(reading: Reading) -> float:
     """Requests of machines that may come before their mean rate says so: they come in step."""
-    if reading.paths_known or not (reading.machine or reading.sent):
+    if reading.paths_known:
         return 0.0
-    return reading.machine * DEBT_SECONDS + 1.0
+    if reading.ahead is not None:
+        # A machine that asks every P seconds is at most one request ahead of 1/P, over any time.
+        return float(reading.ahead)
+    return reading.machine * DEBT_SECONDS + 1.0 if reading.machine or reading.sent else 0.0
 
 
 def _fresh(account: Account, reading: Reading, container: Container | None) -> Account:
@@ -277,7 +281,10 @@ def _fallen(
 
 
 def _baseline(account: Account, reading: Reading, container: Container | None) -> Account:
-    return replace(_accepted(account, reading, container), balance=0.0, bad_pending=0.0)
+    # Machines may come right after the baseline as well as at any other time.
+    slack = _slack(reading)
+    pending = 0.0 if _ready(container) else -slack
+    return replace(_accepted(account, reading, container), balance=-slack, bad_pending=pending)
 
 
 def _accepted(account: Account, reading: Reading, container: Container | None) -> Account:
@@ -300,15 +307,13 @@ def _ready(container: Container | None) -> bool:
 
 def _emit(
     account: Account, reading: Reading, container: Container | None, begin: float
-) -> tuple[Account, Delta]:
+) -> Advanced:
     """Emit what users did since the last value; machines' requests are set off (Counting 7)."""
-    machine = machine_bad = 0.0
-    healthy = account.ready and _ready(container)
-    if not reading.paths_known:
-        seconds = max(reading.at - begin, 0.0)
-        machine = reading.machine * seconds + max(reading.sent - account.sent, 0)
-        failing = reading.sent_bad > account.sent_bad or not healthy
-        machine_bad = machine if failing else 0.0
+    if not reading.paths_known and begin < reading.sent_since:
+        # A guard before this one asked too, and nobody knows how often.
+        words = "what was asked before the guard was started cannot be told from users' requests"
+        return _baseline(account, reading, container), NoData(NoDataReason.BASELINE, words)
+    machine, machine_bad = _machines(account, reading, container, begin)
     slack = _slack(reading)
     balance = account.balance + (reading.total - account.total) - machine
     balance = max(balance, -slack)
@@ -321,3 +326,17 @@ def _emit(
     pending = min(pending - bad, float(max(-math.floor(balance), 0)))
     after = replace(_accepted(account, reading, container), balance=balance, bad_pending=pending)
     return after, Delta(bad=bad, total=users, since=begin, at=reading.at)
+
+
+def _machines(
+    account: Account, reading: Reading, container: Container | None, begin: float
+) -> tuple[float, float]:
+    """The requests of machines since the last value, and the failed ones among them."""
+    if reading.paths_known:
+        return 0.0, 0.0
+    expected = reading.machine * max(reading.at - begin, 0.0)
+    sent = max(reading.sent - account.sent, 0)
+    sent_bad = max(reading.sent_bad - account.sent_bad, 0)
+    healthy = account.ready and _ready(container)
+    failing = sent_bad > 0 or not healthy
+    return expected + sent, sent_bad + (expected if failing else 0.0)

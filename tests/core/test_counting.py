@@ -308,20 +308,21 @@ def test_what_does_not_exceed_the_machines_requests_is_no_users_traffic() -> Non
 
 
 def test_what_exceeds_the_machines_requests_is_users_traffic() -> None:
-    assert follow(machines(100, at=1001), machines(150, 3, at=1051)) == ["baseline", (3, 40)]
+    # Three may have come right after the baseline and before their mean rate says so.
+    assert follow(machines(100, at=1001), machines(150, 3, at=1051)) == ["baseline", (3, 37)]
 
 
 def test_the_guards_own_requests_are_set_off() -> None:
     assert follow(
         machines(100, at=1001, rate=0.0, sent=5), machines(110, at=1006, rate=0.0, sent=12)
-    ) == ["baseline", (0, 3)]
+    ) == ["baseline", (0, 2)]
 
 
 def test_machines_failing_requests_are_set_off_while_the_guards_own_fail_too() -> None:
     assert follow(
         machines(100, 0, at=1001, rate=0.0, sent=5),
         machines(110, 6, at=1006, rate=0.0, sent=10, sent_bad=5),
-    ) == ["baseline", (1, 5)]
+    ) == ["baseline", (1, 4)]
 
 
 def test_probes_that_a_slow_starter_answers_with_503_are_no_users_errors() -> None:
