@@ -7,6 +7,7 @@ have a rhythm of their own and run beside the ticks, which take their newest ans
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from guard.core.policy import ErrorRatio, Health, Promql
@@ -54,6 +55,8 @@ class Gatherer:
         self._world = world
         self._policy = policy
         self._sides = sides
+        paths = {c.path for c in policy.checks if isinstance(c, Health) and c.path}
+        self._scrape = replace(policy.scrape, asked=frozenset(paths))
         self._unread: dict[str, set[str]] = {}
         self.probes: dict[str, dict[str, ProbeAnswer]] = {}
         self.values: dict[str, Sample] = {}
@@ -104,7 +107,7 @@ class Gatherer:
     ) -> Mapping[str, CounterSample]:
         if not pods:
             return {}
-        samples = await source.read(check.objective.sli, pods, self._policy.scrape)
+        samples = await source.read(check.objective.sli, pods, self._scrape)
         for sample in samples.values():
             self._count(source.name, sample)
         return samples
