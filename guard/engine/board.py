@@ -11,7 +11,7 @@ from guard.engine import codec
 from guard.engine.metrics import ACTIVE
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from guard.core.records import Record
     from guard.engine.metrics import Metrics
@@ -61,8 +61,8 @@ class Board:
         record = self._records.get(rollout)
         return codec.head(record) if record else None
 
-    async def subscribe(self) -> AsyncIterator[dict[str, Any]]:
-        """Yield every record that changes from now on."""
+    async def subscribe(self) -> AsyncGenerator[dict[str, Any], None]:
+        """Yield every record that changes from the first step on; close it to leave early."""
         queue: asyncio.Queue[Record] = asyncio.Queue(PENDING_AT_MOST)
         self._subscribers.add(queue)
         with contextlib.ExitStack() as stack:
