@@ -93,10 +93,10 @@ def _verdict(state: State, event: Judged, now: float) -> Step:
 
 
 def _tick_clock(state: State, event: Judged, now: float) -> State:
-    if event.pods_ready and state.bake_began_at is None:
-        state = replace(state, bake_began_at=now)
+    if state.bake_began_at is None:
+        return replace(state, clock_at=now, bake_began_at=now if event.pods_ready else None)
     passed = 0.0 if state.clock_at is None else now - state.clock_at
-    running = state.bake_began_at is not None and state.phase is not Phase.HELD
+    running = state.phase is not Phase.HELD
     moved = min(max(passed, 0.0), CLOCK_STEP_AT_MOST) if running else 0.0
     return replace(state, clock_at=now, elapsed=state.elapsed + moved)
 

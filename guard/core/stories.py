@@ -157,11 +157,26 @@ def seeing(state: State, now: float) -> Notice:
 def ended(before: State, after: State, now: float, recovery: str) -> tuple[Notice, ...]:
     """The rollout came to its end: the last word, and every open story resolved."""
     notices = [_last_word(before, after, now, recovery)]
+    if after.phase is Phase.ROLLBACK_FAILED:
+        notices.append(_taken_over(after, now))
     if before.phase is Phase.HELD and before.hold is not Hold.BLIND:
         notices.append(resumed(before, now))
     if before.blind_told:
         notices.append(seeing(before, now))
     return tuple(notices)
+
+
+def _taken_over(state: State, now: float) -> Notice:
+    """Close the story of the rollback; the one of its failure, which pages anew, goes on."""
+    return _notice(
+        state,
+        now,
+        Stage.RESOLVED,
+        Severity.INFO,
+        "RollingBack",
+        f"{state.case.service}: rolling back release {release(state.case)} is over: it failed",
+        state.text,
+    )
 
 
 def _last_word(before: State, after: State, now: float, recovery: str) -> Notice:
