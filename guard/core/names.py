@@ -11,6 +11,11 @@ from typing import Final
 LABEL_GUARD: Final = "deployment-guard.io/guard"
 LABEL_MODE: Final = "deployment-guard.io/mode"
 
+# Labels of the objects in the guard's own namespace, by which people and the guard find them.
+LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+LABEL_HOLDS: Final = "deployment-guard.io/holds"
+LABEL_WORKLOAD_NAMESPACE: Final = "deployment-guard.io/workload-namespace"
+
 # Annotations are for words only.
 ANNOTATION_CHANGE_CAUSE: Final = "kubernetes.io/change-cause"
 ANNOTATION_LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
