@@ -1,0 +1,152 @@
+"""Fetches what pods expose: one GET for all who ask for the same page at the same time.
+
+The law of this module: no trouble of a pod is raised, none lasts longer than the time limit, and
+every request that may have reached a pod is in the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+
+from guard.core.samples import Unavailable, UnavailableReason
+from guard.sources.exposition import Exposition
+from guard.sources.failures import TROUBLES, failure, was_sent
+from guard.sources.pod_http import BAD, open_session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from guard.sources.exposition import Series
+    from guard.sources.ledger import Ledger
+    from guard.sources.targets import Target
+    from guard.sources.trust import Access
+
+BODY_AT_MOST: Final = 10_000_000
+"""Bytes of a body, decompressed (issue "The main job")."""
+TIME_LIMIT: Final = 1.0
+"""Seconds for one page, with connecting: a pod that needs more costs its poll, not the others'."""
+
+_ACCEPT: Final = (
+    "text/plain;version=0.0.4,application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1"
+)
+_OPENMETRICS: Final = "application/openmetrics-text"
+_OTHERS: Final = frozenset(
+    {"application/json", "application/vnd.google.protobuf", "application/xml"}
+)
+_OK: Final = 200
+_REASONS: Final = {401: UnavailableReason.UNAUTHORIZED, 403: UnavailableReason.FORBIDDEN}
+
+
+@dataclass(slots=True)
+class Page:
+    """What one pod exposed.
+
+    Attributes:
+        at: when it answered, seconds since the epoch.
+        as_of: when it was asked: requests of the guard that ended before are counted in it.
+    """
+
+    exposition: Exposition
+    at: float
+    as_of: float
+    _series: dict[str, list[Series]] = field(default_factory=dict)
+
+    def series(self, name: str) -> list[Series]:
+        """Every series of a metric; read once, whoever asks.
+
+        Raises:
+            Malformed: a line of the metric cannot be read.
+        """
+        if name not in self._series:
+            self._series[name] = self.exposition.series(name)
+        return self._series[name]
+
+
+class Pages:
+    """Fetches pages over connections that it keeps open."""
+
+    def __init__(
+        self, ledger: Ledger, now: Callable[[], float], time_limit: float = TIME_LIMIT
+    ) -> None:
+        """Connects with the first page."""
+        self._ledger = ledger
+        self._now = now
+        self._limit = aiohttp.ClientTimeout(total=time_limit)
+        self._session: aiohttp.ClientSession | None = None
+        self._under_way: dict[tuple[str, str], asyncio.Task[Page | Unavailable]] = {}
+
+    async def get(self, pod_uid: str, target: Target, access: Access) -> Page | Unavailable:
+        """Fetch one page; who asks while it is under way gets the same."""
+        key = (target.url, access.headers.get("Authorization", ""))
+        task = self._under_way.get(key)
+        if task is None:
+            task = asyncio.create_task(self._fetch(pod_uid, target, access), name="scrape")
+            self._under_way[key] = task
+            task.add_done_callback(lambda _: self._under_way.pop(key, None))
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """End every request and connection. Idempotent."""
+        tasks = list(self._under_way.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
+
+    async def _fetch(self, uid: str, target: Target, access: Access) -> Page | Unavailable:
+        if self._session is None:
+            self._session = open_session({"Accept": _ACCEPT})
+        as_of = self._now()
+        try:
+            async with self._session.get(
+                target.url,
+                headers=access.headers,
+                ssl=access.context,
+                timeout=self._limit,
+                allow_redirects=False,
+            ) as answer:
+                at = self._now()
+                bad = answer.status >= BAD
+                self._ledger.note(uid, at, bad=bad, container=target.container)
+                return await _page(answer, at, as_of)
+        except TROUBLES as error:
+            if was_sent(error):
+                self._ledger.note(
+                    uid, self._now(), bad=False, answered=False, container=target.container
+                )
+            return failure(error)
+
+
+async def _page(answer: aiohttp.ClientResponse, at: float, as_of: float) -> Page | Unavailable:
+    if answer.status != _OK:
+        reason = _REASONS.get(answer.status, UnavailableReason.HTTP_STATUS)
+        return Unavailable(reason, f"it answers {answer.status}")
+    if answer.content_type in _OTHERS:
+        return Unavailable(UnavailableReason.MALFORMED, f"it answers {answer.content_type}")
+    body = await _body(answer)
+    if body is None:
+        words = f"it answers more than {BODY_AT_MOST // 1_000_000} MB"
+        return Unavailable(UnavailableReason.TOO_LARGE, words)
+    openmetrics = answer.content_type == _OPENMETRICS
+    if body.lstrip()[:1] == b"<":
+        return Unavailable(UnavailableReason.MALFORMED, "it answers a page for people")
+    if openmetrics and not body.rstrip().endswith(b"# EOF"):
+        return Unavailable(UnavailableReason.MALFORMED, "the answer was cut off")
+    return Page(Exposition(body, openmetrics), at, as_of)
+
+
+async def _body(answer: aiohttp.ClientResponse) -> bytes | None:
+    """The body; None where it is too large, compressed or not."""
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in answer.content.iter_any():
+        size += len(chunk)
+        if size > BODY_AT_MOST:
+            return None
+        chunks.append(chunk)
+    return b"".join(chunks)
