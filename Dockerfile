@@ -2,6 +2,8 @@
 #
 # Three layers that change at different rates: the base, the locked dependencies, the guard itself.
 FROM python:3.11-slim AS build
+# An index of packages of your own: docker build --build-arg PIP_INDEX_URL=…
+ARG PIP_INDEX_URL
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 RUN python -m venv --without-pip /opt/guard
 WORKDIR /src

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from tests.e2e.cluster import ApiError
 from tests.e2e.command import CommandError, run
 from tests.e2e.images import GUARD, ROOT
 from tests.e2e.records import Records
+from tests.e2e.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,29 +22,67 @@ if TYPE_CHECKING:
 NAME = "deployment-guard"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Kind:
+    """How a guard is set up; each kind is one guard of the run, with shops of its own.
+
+    Attributes:
+        settings: GUARD_… variables beyond the ones that every guard of a run gets.
+        prometheus: how many Prometheus servers it has, round robin when more than one.
+        proxied: it reaches the API server through a proxy that can freeze and hold.
+        alone: its scenarios break what it stands on, so that they take turns.
+    """
+
+    name: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+    prometheus: int = 1
+    proxied: bool = False
+    alone: bool = False
+
+    @property
+    def own(self) -> str:
+        """Its own namespace."""
+        return f"e2e-guard-{self.name}"
+
+    @property
+    def shops(self) -> str:
+        """The namespace that it watches."""
+        return f"e2e-{self.name}"
+
+    @property
+    def spaces(self) -> list[str]:
+        """Both namespaces."""
+        return [self.own, self.shops]
+
+
+MAIN = Kind("main")
+FROM_PROMETHEUS = Kind("prometheus", {"GUARD_SCRAPE": "false"})
+FROM_REPLICAS = Kind("replicas", {"GUARD_SCRAPE": "false"}, prometheus=2)
+BLINDED = Kind("blinded", alone=True)
+FROZEN = Kind("frozen", proxied=True, alone=True)
+KILLED = Kind("killed", proxied=True, alone=True)
+
+
 @dataclass(slots=True)
 class Guard:
     """One installed guard.
 
     Attributes:
-        name: what tells it from other guards of this run.
-        watches: the namespace of its shops.
-        settings: GUARD_… variables beyond the ones that every guard of a run gets.
         slos: SLO files by name.
+        settings: GUARD_… variables.
         kubeconfig: a kubeconfig for the pod, where it must not go straight to the API server.
     """
 
     cluster: Cluster
-    name: str
-    watches: str
+    kind: Kind
     slos: Mapping[str, str]
-    settings: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str]
     kubeconfig: str | None = None
 
     @property
     def namespace(self) -> str:
         """Its own namespace."""
-        return f"e2e-guard-{self.name}"
+        return self.kind.own
 
     @property
     def records(self) -> Records:
@@ -55,23 +93,21 @@ class Guard:
         """Write the overlay, apply it, and wait until the guard is ready."""
         overlay = self._overlay(folder)
         text = await run("kubectl", "kustomize", str(overlay))
-        (folder / f"{self.name}.yaml").write_text(text, encoding="utf-8")
+        (folder / f"{self.kind.name}.yaml").write_text(text, encoding="utf-8")
         await run("kubectl", "apply", "-f", "-", stdin=text)
         await self.ready()
 
     async def uninstall(self) -> None:
         """Remove what stands outside its namespace; the namespace is the caller's."""
         kinds = ("clusterrole", "clusterrolebinding")
-        names = f"{NAME}-workloads-{self.name}"
+        names = f"{NAME}-workloads-{self.kind.name}"
         for kind in kinds:
             with contextlib.suppress(CommandError):
                 await run("kubectl", "delete", kind, names, "--ignore-not-found")
 
     async def ready(self, within: float = 90.0) -> None:
         """Wait until its pod is ready."""
-        async with asyncio.timeout(within):
-            while not await self._is_ready():
-                await asyncio.sleep(0.3)
+        await until(self._is_ready, within, f"{self.namespace}: the guard is ready")
 
     async def kill(self) -> None:
         """kill -9 of the whole pod, without a chance to end in order."""  # noqa: D403
@@ -87,8 +123,11 @@ class Guard:
         if replicas:
             await self.ready()
             return
-        while await self.pods():
-            await asyncio.sleep(0.3)
+
+        async def gone() -> bool:
+            return not await self.pods()
+
+        await until(gone, 60.0, f"{self.namespace}: the guard is away")
 
     async def pods(self) -> list[str]:
         """The names of its pods."""
@@ -109,13 +148,13 @@ class Guard:
 
     def _overlay(self, folder: Path) -> Path:
         """A kustomization beside the repository's own, so that the base is what users get."""
-        overlay = ROOT / "build" / "e2e" / self.name
+        overlay = ROOT / "build" / "e2e" / self.kind.name
         overlay.mkdir(parents=True, exist_ok=True)
         for name, text in self.slos.items():
             (overlay / name).write_text(text, encoding="utf-8")
         settings = {
             "GUARD_MODE": "act",
-            "GUARD_NAMESPACES": self.watches,
+            "GUARD_NAMESPACES": self.kind.shops,
             "GUARD_LOG_FORMAT": "json",
             # A run rolls back more in minutes than a healthy cluster does in a month.
             "GUARD_CIRCUIT_BREAKER": "1000",
@@ -133,7 +172,7 @@ class Guard:
             "namespace": self.namespace,
             "resources": ["../../../manifests/base"],
             "images": [{"name": NAME, "newName": image, "newTag": tag}],
-            "patches": [*patches, *_cluster_wide(f"{NAME}-workloads-{self.name}")],
+            "patches": [*patches, *_cluster_wide(f"{NAME}-workloads-{self.kind.name}")],
             "configMapGenerator": [
                 _merge(f"{NAME}-settings", literals=[f"{k}={v}" for k, v in settings.items()]),
                 {

@@ -13,14 +13,22 @@ from tests.e2e.command import run
 ROOT: Final = Path(__file__).resolve().parents[2]
 GUARD: Final = "deployment-guard:e2e"
 SHOP: Final = "deployment-guard-shop:e2e"
+UNGUARDED: Final = "e2e-unguarded"
+"""The namespace of shops that no guard looks after."""
 LOAD: Final = os.environ.get("GUARD_E2E_LOAD", "kind load docker-image")
 """The command that copies local images to the nodes; the images' names follow it."""
+BUILD: Final = os.environ.get("GUARD_E2E_BUILD", "docker build --build-arg PIP_INDEX_URL")
+"""The command that builds an image; `-t NAME FOLDER` follows it. An index of Python packages that
+this machine's own pip is told to use by its environment is used in the build too."""
 
 
-async def build(*, guard: bool) -> None:
+async def build() -> None:
     """Build both images side by side and load them."""
-    wanted = {SHOP: ROOT / "examples" / "shop"} | ({GUARD: ROOT} if guard else {})
+    wanted = {SHOP: ROOT / "examples" / "shop", GUARD: ROOT}
     await asyncio.gather(
-        *(run("docker", "build", "-q", "-t", tag, str(path)) for tag, path in wanted.items())
+        *(
+            run(*shlex.split(BUILD), "-q", "-t", tag, str(path), within=900.0)
+            for tag, path in wanted.items()
+        )
     )
     await run(*shlex.split(LOAD), *wanted)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 from aiohttp import web
 
+from tests.e2e.waiting import until
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -55,7 +57,9 @@ class Prometheus:
     process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        """Start it and wait until it answers."""
+        """Start it and wait until it answers; one that runs is left alone."""
+        if self.process is not None:
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         config = self.folder / "prometheus.yml"
         text = _CONFIG.format(
@@ -85,13 +89,15 @@ class Prometheus:
             self.process = None
 
     async def _answers(self) -> None:
-        async with aiohttp.ClientSession() as session, asyncio.timeout(30):
-            while True:
+        async with aiohttp.ClientSession() as session:
+
+            async def ready() -> bool:
                 with contextlib.suppress(aiohttp.ClientError):
                     async with session.get(f"http://127.0.0.1:{self.port}/-/ready") as answer:
-                        if answer.status == 200:
-                            return
-                await asyncio.sleep(0.2)
+                        return answer.status == 200
+                return False
+
+            await until(ready, 30.0, f"Prometheus answers (its log is in {self.folder})")
 
 
 class RoundRobin:

@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from guard.core.workloads import WorkloadId
+from guard.engine.codec import MEMORY_KEY, RECORD_PREFIX
+from guard.platforms.kubernetes.binding import RECORDS, object_name
+from tests.e2e.cluster import ApiError
 
 if TYPE_CHECKING:
     from tests.e2e.cluster import Cluster
 
-ENDS = frozenset(
+NOT_FOUND: Final = 404
+ENDS: Final = frozenset(
     {"promoted", "unproven", "rolled_back", "superseded", "left", "rollback_failed"},
 )
 
@@ -72,13 +78,13 @@ class Records:
 
     async def rollouts(self, namespace: str, name: str) -> list[Rollout]:
         """All records of one workload, oldest first."""
-        documents = await self._documents(namespace, name)
+        documents = await self.documents(namespace, name)
         found = [_rollout(d) for d in documents if "rollout" in d]
         return sorted(found, key=lambda rollout: rollout.began_at)
 
     async def known_good(self, namespace: str, name: str) -> str | None:
         """The hash of the revision that the guard would return to, once it trusts one."""
-        for document in await self._documents(namespace, name):
+        for document in await self.documents(namespace, name):
             good = document.get("known_good")
             if good and not good.get("assumed"):
                 return str(good["revision"]["hash"])
@@ -93,18 +99,19 @@ class Records:
         answer = await self._cluster.get(path)
         return list(answer["rollouts"] if isinstance(answer, dict) else answer)
 
-    async def _documents(self, namespace: str, name: str) -> list[dict[str, Any]]:
-        path = f"/api/v1/namespaces/{self._namespace}/configmaps"
-        maps = (await self._cluster.get(path))["items"]
-        texts = [
-            text
-            for item in maps
-            for key, text in (item.get("data") or {}).items()
-            if key == "memory.json" or key.startswith("rollout-")
-        ]
-        documents = [json.loads(text) for text in texts]
-        wanted = {"namespace": namespace, "name": name}
-        return [d for d in documents if wanted.items() <= d.get("workload", {}).items()]
+    async def documents(self, namespace: str, name: str) -> list[dict[str, Any]]:
+        """Everything that is stored of one workload."""
+        workload = WorkloadId("kubernetes", namespace, name)
+        store = f"/api/v1/namespaces/{self._namespace}/configmaps"
+        try:
+            found = await self._cluster.get(f"{store}/{object_name(RECORDS, workload)}")
+        except ApiError as error:
+            if error.status == NOT_FOUND:
+                return []
+            raise
+        data = found.get("data") or {}
+        kept = [data[key] for key in data if key == MEMORY_KEY or key.startswith(RECORD_PREFIX)]
+        return [json.loads(text) for text in kept]
 
 
 def _rollout(document: dict[str, Any]) -> Rollout:

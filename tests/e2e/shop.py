@@ -13,6 +13,7 @@ import aiohttp
 from tests.e2e.cluster import ApiError
 from tests.e2e.command import run
 from tests.e2e.images import SHOP
+from tests.e2e.waiting import until
 
 if TYPE_CHECKING:
     from tests.e2e.cluster import Cluster, Object
@@ -125,11 +126,16 @@ class Shop:
         self.path = f"{self._collection}/{spec.name}"
         self._task: asyncio.Task[None] | None = None
 
-    async def deploy(self, env: dict[str, str], *options: str) -> int:
-        """Create it, and return its NodePort. `options` go to `kubectl apply`."""
-        documents = [self.spec.deployment(env), self.spec.service()]
-        await self._cluster.apply(documents, *options)
+    def watch(self) -> None:
+        """Witness its templates from now on."""
         self._task = asyncio.create_task(self._witness(), name=f"witness {self.spec.name}")
+
+    async def apply(self, deployment: Object, *options: str) -> None:
+        """`kubectl apply` of a manifest and the Service, as a person does it."""
+        await self._cluster.apply([deployment, self.spec.service()], *options)
+
+    async def node_port(self) -> int:
+        """Where users reach it."""
         path = f"/api/v1/namespaces/{self.spec.namespace}/services/{self.spec.name}"
         service = await self._cluster.get(path)
         return int(service["spec"]["ports"][0]["nodePort"])
@@ -140,6 +146,13 @@ class Shop:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
+
+    async def remove(self) -> None:
+        """Take it down, without waiting for its end."""
+        service = f"/api/v1/namespaces/{self.spec.namespace}/services/{self.spec.name}"
+        for path in (self.path, service):
+            with contextlib.suppress(ApiError):
+                await self._cluster.call("DELETE", path)
 
     async def release(self, env: dict[str, str], image: str = SHOP) -> float:
         """Put a new template in force; returns when, epoch seconds."""
@@ -163,13 +176,12 @@ class Shop:
 
     async def complete(self, within: float = 120.0) -> float:
         """Wait until all desired pods are new, available and alone; returns when."""
-        until = time.monotonic() + within
-        while time.monotonic() < until:
-            if _is_complete(await self.read()):
-                return time.time()
-            await asyncio.sleep(0.3)
-        msg = f"{self.spec.name}: rollout not complete after {within:.0f} s"
-        raise TimeoutError(msg)
+
+        async def done() -> bool:
+            return _is_complete(await self.read())
+
+        await until(done, within, f"{self.spec.name}: the rollout is complete")
+        return time.time()
 
     async def pods(self) -> list[Object]:
         """Its pods that are not going."""
@@ -191,6 +203,11 @@ class Shop:
             if first and told:
                 break
         return told
+
+    @property
+    def templates(self) -> list[str]:
+        """The revisions in the order in which they came into force."""
+        return [sighting.revision for sighting in self.sightings]
 
     def in_force_since(self, revision: str, after: float) -> float | None:
         """When the template of this revision was first seen after a moment."""

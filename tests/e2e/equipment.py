@@ -1,0 +1,164 @@
+"""What all scenarios of a session share: images, guards, Prometheus servers, the API's proxies."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tests.e2e import images, prometheus
+from tests.e2e.apiproxy import ApiProxy
+from tests.e2e.cluster import Cluster, host_address, load_address
+from tests.e2e.guards import Guard, Kind
+from tests.e2e.images import UNGUARDED
+from tests.e2e.logs import Logs
+from tests.e2e.prometheus import Prometheus, RoundRobin, free_port
+from tests.e2e.stage import Stage
+from tests.e2e.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from tests.e2e.side_by_side import Scenario
+
+FOLDER: Final = images.ROOT / "build" / "e2e"
+
+
+@dataclass(slots=True)
+class Watchman:
+    """One guard with all that belongs to it alone."""
+
+    guard: Guard
+    servers: list[Prometheus]
+    logs: Logs
+    proxy: ApiProxy | None = None
+    balancer: RoundRobin | None = None
+
+    async def close(self) -> None:
+        """Stop everything of it on this machine, and what stands outside its namespace."""
+        await self.logs.close()
+        if self.balancer is not None:
+            await self.balancer.close()
+        for server in self.servers:
+            await server.kill()
+        if self.proxy is not None:
+            await self.proxy.close()
+        await self.guard.uninstall()
+
+
+@dataclass(slots=True)
+class Equipment:
+    """The shared things of one session."""
+
+    cluster: Cluster
+    node: str
+    table: Table
+    watchmen: dict[str, Watchman] = field(default_factory=dict)
+
+    @classmethod
+    async def prepare(cls, chosen: Iterable[Scenario]) -> Equipment:
+        """Bring up everything that the chosen scenarios need."""
+        chosen = list(chosen)
+        cluster = await Cluster.connect()
+        self = cls(cluster, await cluster.node_address(), Table())
+        kinds = {entry.guard.name: entry.guard for entry in chosen}
+        spaces = [UNGUARDED, *(space for kind in kinds.values() for space in kind.spaces)]
+        await asyncio.gather(images.build(), *(cluster.namespace(space) for space in spaces))
+        made = await asyncio.gather(
+            *(
+                self._install(kind, [e for e in chosen if e.guard is kind])
+                for kind in kinds.values()
+            )
+        )
+        self.watchmen = {watchman.guard.kind.name: watchman for watchman in made}
+        return self
+
+    async def close(self) -> None:
+        """Remove everything. Idempotent."""
+        spaces = [UNGUARDED]
+        for watchman in self.watchmen.values():
+            spaces += watchman.guard.kind.spaces
+            await watchman.close()
+        self.watchmen = {}
+        await self.cluster.remove(spaces)
+        await self.cluster.close()
+
+    @contextlib.asynccontextmanager
+    async def stage(self, entry: Scenario) -> AsyncIterator[Stage]:
+        """A stage for one scenario; its shops are gone afterwards."""
+        stage = Stage(self, self.watchmen[entry.guard.name], entry)
+        try:
+            yield stage
+        except BaseException:
+            await stage.tell_what_was(FOLDER)
+            raise
+        finally:
+            await stage.close()
+
+    @property
+    def load_host(self) -> str:
+        """Where users reach NodePorts."""
+        return load_address(self.node)
+
+    async def _install(self, kind: Kind, entries: list[Scenario]) -> Watchman:
+        folder = FOLDER / kind.name
+        host = host_address(self.node)
+        servers = [
+            Prometheus(folder / f"prometheus-{n}", [kind.shops], kubeconfig(), free_port())
+            for n in range(kind.prometheus)
+        ]
+        await asyncio.gather(*(server.start() for server in servers))
+        port = servers[0].port
+        balancer = None
+        if len(servers) > 1:
+            port = free_port()
+            balancer = RoundRobin([server.port for server in servers], port)
+            await balancer.start()
+        proxy = None
+        if kind.proxied:
+            proxy = ApiProxy(folder / "proxy", host, free_port())
+            await proxy.start()
+        guard = Guard(
+            cluster=self.cluster,
+            kind=kind,
+            slos={
+                f"{shop}.yaml": rules.text(kind.shops, shop)
+                for entry in entries
+                for shop, rules in entry.slos.items()
+            },
+            settings={
+                "GUARD_PROMETHEUS_URL": f"http://{host}:{port}",
+                "GUARD_PROMETHEUS_SCRAPE_INTERVAL": f"{prometheus.SCRAPE_INTERVAL}s",
+                "GUARD_PROMETHEUS_REPLICAS": str(len(servers)),
+                **kind.settings,
+            },
+            kubeconfig=proxy.kubeconfig() if proxy is not None else None,
+        )
+        logs = Logs(self.cluster, guard.namespace, FOLDER / f"{kind.name}.log")
+        logs.start()
+        await guard.install(FOLDER)
+        return Watchman(guard, servers, logs, proxy, balancer)
+
+
+def kubeconfig() -> Path:
+    """The file that reaches the cluster, as kubectl finds it."""
+    named = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0]
+    return Path(named) if named else Path.home() / ".kube" / "config"
+
+
+def missing() -> list[str]:
+    """What a run needs and does not find here, each with what to do."""
+    wanted = {
+        "kubectl": "install kubectl",
+        "docker": "install Docker Engine, and start it",
+        "openssl": "install openssl",
+        prometheus.BINARY: "put Prometheus 3 on PATH, or name it in GUARD_TEST_PROMETHEUS",
+    }
+    lacking = [f"{name}: {what}" for name, what in wanted.items() if shutil.which(name) is None]
+    if not kubeconfig().is_file():
+        lacking.append("a cluster: name its kubeconfig in KUBECONFIG (kind or k3d will do)")
+    return lacking
