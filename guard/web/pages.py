@@ -1,0 +1,163 @@
+"""The pages: the status page, one rollout, and the static files they need.
+
+They are whole without any script; the script only asks for the same page again after a change
+and takes over what differs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiohttp import ETag, web
+
+from guard.core.names import LABEL_GUARD
+from guard.core.states import ENDS, Phase
+from guard.web.assets import ASSETS, TEMPLATES
+from guard.web.site import SITE
+from guard.web.views import Card, card
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from guard.web.views import Head
+
+LIVE_AT_MOST = 50
+"""Rollouts under way that one page draws: more is no page, it is the API's."""
+ENDED_AT_MOST = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The status page in its order: what needs a person, what is under way, what has ended."""
+
+    needs: tuple[Card, ...]
+    under_way: tuple[Card, ...]
+    ended: tuple[Card, ...]
+    left_out: int
+    older: int
+
+    @property
+    def empty(self) -> bool:
+        """Whether no rollout is known at all."""
+        return not (self.needs or self.under_way or self.ended)
+
+    @property
+    def headline(self) -> str:
+        """The one answer for someone who was woken up."""
+        if self.needs:
+            many = len(self.needs) > 1
+            return f"{len(self.needs)} rollout{'s need' if many else ' needs'} a person"
+        return "No rollout yet" if self.empty else "Nothing needs you"
+
+    @property
+    def tone(self) -> str:
+        """The headline's colour and sign."""
+        if self.needs:
+            return "bad" if any(one.phase.tone == "bad" for one in self.needs) else "held"
+        return "quiet" if self.empty else "good"
+
+    @property
+    def more(self) -> str:
+        """What else is going on."""
+        under_way = len(self.under_way) + self.left_out
+        if not under_way:
+            return "No other is under way." if self.needs else "No rollout is under way."
+        other = "other " if self.needs else ""
+        return f"{under_way} {other}{'is' if under_way == 1 else 'are'} under way."
+
+
+def overview(heads: list[Head]) -> Overview:
+    """Sort all records, newest first, into the page's order."""
+    newest = _newest_of_each_workload(heads)
+    live: list[Head] = []
+    ended: list[Head] = []
+    for head in heads:
+        failed = head["phase"] == Phase.ROLLBACK_FAILED.value and head["rollout"] in newest
+        (live if failed or head["phase"] not in ENDS else ended).append(head)
+    ended.sort(key=lambda head: -(head["ended_at"] or 0.0))
+    cards = sorted((card(head) for head in live), key=lambda one: one.rank)
+    needs = tuple(one for one in cards if one.needs_person)
+    under_way = tuple(one for one in cards if not one.needs_person)
+    return Overview(
+        needs=needs[:LIVE_AT_MOST],
+        under_way=under_way[:LIVE_AT_MOST],
+        ended=tuple(card(head) for head in ended[:ENDED_AT_MOST]),
+        left_out=max(len(needs) - LIVE_AT_MOST, 0) + max(len(under_way) - LIVE_AT_MOST, 0),
+        older=max(len(ended) - ENDED_AT_MOST, 0),
+    )
+
+
+def _newest_of_each_workload(heads: Iterable[Head]) -> frozenset[str]:
+    newest: dict[tuple[str, ...], str] = {}
+    for head in heads:
+        newest.setdefault(tuple(head["workload"].values()), head["rollout"])
+    return frozenset(newest.values())
+
+
+async def status(request: web.Request) -> web.Response:
+    """`/`."""
+    site = request.app[SITE]
+    users = site.users() if site.users is not None else None
+    shown = overview(site.board.records())
+    return page(
+        request,
+        "status.html",
+        overview=shown,
+        users=users,
+        ready=site.ready(),
+        label_guard=LABEL_GUARD,
+    )
+
+
+async def rollout(request: web.Request) -> web.Response:
+    """`/rollouts/{id}`."""
+    head = request.app[SITE].board.get(request.match_info["id"])
+    if head is None:
+        raise web.HTTPNotFound(text=NOT_ON_THE_BOARD)
+    return page(request, "rollout.html", card=card(head))
+
+
+NOT_ON_THE_BOARD = (
+    "no such rollout is known: it may be older than what is kept, or a # of its name was not "
+    "written as %23"
+)
+
+
+def page(request: web.Request, template: str, status: int = 200, **shown: object) -> web.Response:
+    """Render a page. Its links are relative, so that it works behind a proxy's path too."""
+    site = request.app[SITE]
+    root = "../" * (request.rel_url.raw_path.count("/") - 1) or "./"
+    text = TEMPLATES[template].render(
+        root=root,
+        asset=lambda name: f"{root}static/{name}?v={ASSETS[name].tag}",
+        now=site.now(),
+        mode=site.mode,
+        version=site.version,
+        **shown,
+    )
+    return web.Response(
+        text=text,
+        status=status,
+        content_type="text/html",
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+async def static(request: web.Request) -> web.Response:
+    """`/static/{name}`: kept for ever under the address that carries the file's hash."""
+    asset = ASSETS.get(request.match_info["name"])
+    if asset is None:
+        raise web.HTTPNotFound(text="no such file")
+    tag = ETag(asset.tag)
+    known = request.if_none_match or ()
+    if any(one.value in (asset.tag, "*") for one in known):
+        response = web.Response(status=304)
+    else:
+        response = web.Response(body=asset.body, content_type=asset.content_type, charset="utf-8")
+    for_ever = request.query.get("v") == asset.tag
+    response.headers["Cache-Control"] = (
+        "public, max-age=31536000, immutable" if for_ever else "no-cache"
+    )
+    response.etag = tag
+    return response
