@@ -301,7 +301,7 @@ def test_a_rollback_that_does_not_come_up_in_time_has_failed() -> None:
     story.acted(OutcomeKind.PATCHED)
     story.settle(complete=False, after=600.0)
     assert story.phase is Phase.ROLLBACK_FAILED
-    assert story.notices[-1].severity == "critical"
+    assert "critical" in {notice.severity for notice in story.notices}
 
 
 def test_a_platform_that_does_not_answer_is_asked_again() -> None:
