@@ -134,6 +134,10 @@ class Run:
         """Wait for one; raises what it raised."""
         await self.tasks[entry]
 
+    async def over(self) -> None:
+        """Wait until all have ended, however they did."""
+        await asyncio.gather(*self.tasks.values(), return_exceptions=True)
+
     async def close(self) -> None:
         """End what still runs. Idempotent."""
         for task in self.tasks.values():

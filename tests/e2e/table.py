@@ -71,11 +71,24 @@ class Row:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What the rows come to, and what they must come to."""
+
+    what: str
+    value: float
+    bound: float
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.value:.2f}, allowed {self.bound:g}"
+
+
 @dataclass(slots=True)
 class Table:
     """All rows of a run."""
 
     rows: list[Row] = field(default_factory=list)
+    figures: list[Figure] = field(default_factory=list)
 
     def add(self, row: Row) -> None:
         """Take a row."""
@@ -91,14 +104,18 @@ class Table:
         widths = [max(len(line[i]) for line in lines) for i in range(len(_HEADS))]
         shown = [_line(line, widths) for line in lines]
         shown.insert(1, _line(["-" * width for width in widths], widths))
-        return "\n".join(shown)
+        figures = [f"* {figure}" for figure in self.figures]
+        return "\n".join([*shown, "", *figures] if figures else shown)
 
     def write(self, folder: Path) -> None:
         """Write table.md and table.json."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "table.md").write_text(f"{self.text()}\n", encoding="utf-8")
-        rows = [asdict(row) for row in self.rows]
-        (folder / "table.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
+        kept = {
+            "rows": [asdict(row) for row in self.rows],
+            "figures": [asdict(figure) for figure in self.figures],
+        }
+        (folder / "table.json").write_text(json.dumps(kept, indent=1), encoding="utf-8")
 
 
 def median(rows: Iterable[Row], figure: Callable[[Row], float | None]) -> float:
