@@ -11,6 +11,7 @@ from typing import Final
 from tests.e2e.command import run
 
 ROOT: Final = Path(__file__).resolve().parents[2]
+BASE: Final = "python:3.11-slim"
 GUARD: Final = "deployment-guard:e2e"
 SHOP: Final = "deployment-guard-shop:e2e"
 UNGUARDED: Final = "e2e-unguarded"
@@ -32,3 +33,8 @@ async def build() -> None:
         )
     )
     await run(*shlex.split(LOAD), *wanted)
+
+
+async def megabytes(image: str) -> float:
+    """The size of a local image."""
+    return int(await run("docker", "image", "inspect", "-f", "{{.Size}}", image)) / 1e6

@@ -166,6 +166,11 @@ class Shop:
         await run("kubectl", "rollout", "undo", f"deployment/{self.spec.name}", *where)
         return time.time()
 
+    async def label(self, name: str, value: str) -> float:
+        """Set a label of the Deployment; returns when it answered."""
+        await self._cluster.patch(self.path, {"metadata": {"labels": {name: value}}})
+        return time.time()
+
     async def scale(self, replicas: int) -> None:
         """Change the number of pods, as an autoscaler does."""
         await self._cluster.patch(f"{self.path}/scale", {"spec": {"replicas": replicas}})

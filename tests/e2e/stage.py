@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tests.e2e.equipment import Equipment, Watchman
     from tests.e2e.records import Rollout
     from tests.e2e.side_by_side import Scenario
+    from tests.e2e.table import Table
 
 GOOD = {"REVISION": "good", "FAULT_SWITCH": "true"}
 
@@ -172,9 +173,14 @@ class Stage:
 
     # The table.
 
+    @property
+    def table(self) -> Table:
+        """The table of the run."""
+        return self._equipment.table
+
     def row(self, row: Row) -> None:
         """Add a line to the table."""
-        self._equipment.table.add(row)
+        self.table.add(row)
 
     async def tell_what_was(self, folder: Path) -> None:
         """Keep the records of a scenario that failed."""

@@ -94,6 +94,17 @@ class Table:
         """Take a row."""
         self.rows.append(row)
 
+    def reached(self, what: str, value: float, bound: float) -> None:
+        """Note a figure, and insist on it.
+
+        Raises:
+            AssertionError: it is over its bound.
+        """
+        figure = Figure(what, value, bound)
+        self.figures.append(figure)
+        if value > bound:
+            raise AssertionError(str(figure))
+
     def of(self, kind: str) -> list[Row]:
         """The rows of one kind."""
         return [row for row in self.rows if row.kind == kind]

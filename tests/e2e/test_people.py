@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
+from guard.core.names import LABEL_MODE
 from tests.e2e.bad import Bad, Trio, release
 from tests.e2e.guards import MAIN
 from tests.e2e.policies import USUAL, Rules
@@ -78,6 +79,34 @@ async def test_a_release_and_then_the_template_before_it_by_apply(stage: Stage) 
     rollout = await stage.end("returned", number=2)
     assert rollout.phase == "promoted", rollout.text
     assert len(await stage.rollouts("returned")) == 2
+
+
+@scenario(MAIN, {"off": PATIENT})
+async def test_a_person_turns_the_guard_off_in_the_middle_of_a_rollout(stage: Stage) -> None:
+    opened = await stage.guarded(stage.spec("off"))
+    await opened.shop.release({**GOOD, "REVISION": "better"})
+    await stage.rollout("off", lambda r: r.phase == "baking")
+    turned = await opened.shop.label(LABEL_MODE, "off")
+    rollout = await stage.end("off")
+    stage.row(Row(stage.entry.name, rollout.where))
+    assert rollout.phase == "left", rollout.text
+    assert rollout.ended_at is not None
+    assert rollout.ended_at - turned < 2.0
+
+
+@scenario(MAIN, {"observed": USUAL})
+async def test_a_bad_release_is_only_observed_where_a_label_says_so(stage: Stage) -> None:
+    spec = stage.spec("observed", labels={LABEL_MODE: "observe"})
+    opened = await stage.guarded(spec)
+    await opened.shop.release(HALF.env)
+    rollout = await stage.rollout("observed", lambda r: r.phase == "held" or r.ended)
+    stage.row(Row(stage.entry.name, rollout.where))
+    assert rollout.where == "held(observe)", rollout.text
+    assert [n["reason"] for n in stage.told("observed")] == ["WouldRollBack"]
+    assert opened.shop.templates == ["good", "bad"]
+    await opened.shop.undo()
+    rollout = await stage.end("observed")
+    assert rollout.phase == "superseded", rollout.text
 
 
 @scenario(MAIN, {"stubborn": USUAL}, core=True)
