@@ -38,11 +38,22 @@ class Malformed(ValueError):
 
 
 class Series(NamedTuple):
-    """One series of a family. `at`: the exposed time, seconds since the epoch, if there is one."""
+    """One series of a family.
 
-    labels: Mapping[str, str]
+    Attributes:
+        block: its labels as they stand in the body, `{…}` or nothing: the same series has the
+            same block in each body of a process, so what it means need be found out but once.
+        at: the exposed time, seconds since the epoch; None where there is none.
+    """
+
+    block: bytes
     value: float
     at: float | None
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Its labels, parsed."""
+        return _labels(self.block) if self.block else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +80,7 @@ class Exposition:
 
     def process_start(self) -> float | None:
         """When the process began, seconds since the epoch; None where it does not say so."""
-        alone = [one.value for one in self._samples(PROCESS_START) if not one.labels]
+        alone = [one.value for one in self._samples(PROCESS_START) if not one.block]
         return alone[0] if len(alone) == 1 else None
 
     def _is_counter(self, name: str) -> bool:
@@ -86,11 +97,9 @@ class Exposition:
                 raise Malformed(_unreadable(name))
             block, value, at = line.groups()
             try:
-                yield Series(
-                    _labels(block) if block else {},
-                    float(value),
-                    float(at) * scale if at else None,
-                )
+                if block:
+                    _labels(block)
+                yield Series(block or b"", float(value), float(at) * scale if at else None)
             except ValueError:
                 raise Malformed(_unreadable(name)) from None
 

@@ -58,7 +58,7 @@ class HealthProber:
         if self._session is None:
             # Like the kubelet's: a new connection each time, for whether the pod accepts one is
             # a part of the question.
-            self._session = open_session({"Accept": "*/*", "Connection": "close"})
+            self._session = open_session("*/*", keep=False)
         container = _container(pod, found.port)
         try:
             async with self._session.get(

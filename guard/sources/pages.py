@@ -100,7 +100,7 @@ class Pages:
 
     async def _fetch(self, uid: str, target: Target, access: Access) -> Page | Unavailable:
         if self._session is None:
-            self._session = open_session({"Accept": _ACCEPT})
+            self._session = open_session(_ACCEPT, keep=True)
         as_of = self._now()
         try:
             async with self._session.get(

@@ -8,6 +8,7 @@ path ("other", "NOT_FOUND", "/{page}", a function's name) can hold machines' req
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -59,30 +60,7 @@ def machine_paths(pod: Pod, container: str, scrape: Scrape) -> frozenset[str]:
     return frozenset(_normal(path) for path in scraped | probed | scrape.asked)
 
 
-def asked_by_machines(labels: Mapping[str, str], machines: frozenset[str]) -> bool:
-    """Whether a series counts requests for a path that machines ask for: leave it out."""
-    return _path(labels) in machines
-
-
-def known(series: Iterable[Mapping[str, str]], machines: frozenset[str]) -> bool:
-    """Whether no machine's request can be among the series that are not left out.
-
-    Args:
-        series: the labels of all series that the selector selects, those left out included.
-        machines: what `machine_paths` gave.
-
-    Returns:
-        True if each machine path has a series of its own, or no remaining series can hold the
-        requests for one that has none. False without any series.
-    """
-    paths = {_path(labels) for labels in series}
-    unseen = machines - paths
-    return bool(paths) and not any(
-        _may_hold(path, machine) for path in paths - machines for machine in unseen
-    )
-
-
-def _path(labels: Mapping[str, str]) -> str | None:
+def path_of(labels: Mapping[str, str]) -> str | None:
     """The path that a series' labels say; None where none of them says one."""
     for label in PATH_LABELS:
         value = labels.get(label, "")
@@ -91,6 +69,34 @@ def _path(labels: Mapping[str, str]) -> str | None:
         if "://" in value:
             return _normal(urlsplit(value).path)
     return None
+
+
+def asked_by_machines(labels: Mapping[str, str], machines: frozenset[str]) -> bool:
+    """Whether a series counts requests for a path that machines ask for: leave it out."""
+    return path_of(labels) in machines
+
+
+def known(series: Iterable[Mapping[str, str]], machines: frozenset[str]) -> bool:
+    """`known_paths`, by the labels of every selected series, those left out included."""
+    return known_paths(frozenset(path_of(labels) for labels in series), machines)
+
+
+@lru_cache(maxsize=1024)
+def known_paths(paths: frozenset[str | None], machines: frozenset[str]) -> bool:
+    """Whether no machine's request can be among the series that are not left out.
+
+    Args:
+        paths: `path_of` of every series that the selector selects, those of machines included.
+        machines: what `machine_paths` gave: series of these paths are left out.
+
+    Returns:
+        True if each machine path has a series of its own, or no remaining series can hold the
+        requests for one that has none. False without any series.
+    """
+    unseen = machines - paths
+    return bool(paths) and not any(
+        _may_hold(path, machine) for path in paths - machines for machine in unseen
+    )
 
 
 def _normal(path: str) -> str:

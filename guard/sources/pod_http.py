@@ -21,13 +21,22 @@ _READ_AHEAD: Final = 1 << 20
 """Bytes taken in before a reader must come: bigger bodies cost fewer wake-ups."""
 
 
-def open_session(headers: dict[str, str] | None = None) -> aiohttp.ClientSession:
-    """A session for pods; call it inside the loop, and close it."""
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE)
+def open_session(accept: str, *, keep: bool) -> aiohttp.ClientSession:
+    """A session for pods; call it inside the loop, and close it.
+
+    Args:
+        accept: the content types to ask for.
+        keep: keep connections open for the next request.
+    """
+    connector = (
+        aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE)
+        if keep
+        else aiohttp.TCPConnector(limit=0, force_close=True)
+    )
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"User-Agent": USER_AGENT, **(headers or {})},
+        headers={"User-Agent": USER_AGENT, "Accept": accept},
         read_bufsize=_READ_AHEAD,
         trust_env=False,
     )

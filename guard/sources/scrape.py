@@ -7,15 +7,13 @@ make the burst last. What a pod does not answer is said in its own words' place,
 from __future__ import annotations
 
 import asyncio
-from math import fsum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from guard.core.samples import NoData, NoDataReason, Reading, Unavailable, UnavailableReason
+from guard.core.samples import NoData, Reading, Unavailable
 from guard.sources import paths
-from guard.sources.exposition import Malformed
 from guard.sources.machines import Machines
-from guard.sources.matching import compiled
 from guard.sources.pages import Pages
+from guard.sources.questions import ask
 from guard.sources.targets import targets
 from guard.sources.trust import Trust
 
@@ -25,15 +23,13 @@ if TYPE_CHECKING:
     from guard.core.policy import Ratio, Scrape
     from guard.core.samples import CounterSample
     from guard.core.workloads import Pod
-    from guard.sources.exposition import Series
     from guard.sources.ledger import Ledger
     from guard.sources.machines import PrometheusScrapes
     from guard.sources.pages import Page
     from guard.sources.targets import Target
     from guard.sources.trust import Access
 
-NAME: Final = "scrape"
-_ASIDE: Final = 1_000_000
+_ASIDE = 1_000_000
 """Bytes from which on a page is read in a thread, lest the loop stand still."""
 
 _Samples = dict[str, "CounterSample"]
@@ -42,7 +38,7 @@ _Samples = dict[str, "CounterSample"]
 class Scraper:
     """Counters of pods, by direct scrape. Implements `engine.ports.Counters`."""
 
-    name = NAME
+    name = "scrape"
 
     def __init__(
         self, ledger: Ledger, now: Callable[[], float], prometheus: PrometheusScrapes | None
@@ -95,60 +91,11 @@ class Scraper:
     async def _sample(
         self, sli: Ratio, pod: Pod, target: Target, scrape: Scrape, page: Page
     ) -> CounterSample:
-        machines = paths.machine_paths(pod, target.container, scrape)
+        question = ask(sli, paths.machine_paths(pod, target.container, scrape))
         if len(page.exposition.body) > _ASIDE:
-            sample = await asyncio.to_thread(evaluate, sli, page, machines)
+            sample = await asyncio.to_thread(question.answer, page)
         else:
-            sample = evaluate(sli, page, machines)
+            sample = question.answer(page)
         if not isinstance(sample, Reading):
             return sample
         return self._machines.set_off(sample, pod, target.container, as_of=page.as_of)
-
-
-def evaluate(sli: Ratio, page: Page, machines: frozenset[str]) -> CounterSample:
-    """What one page says of one indicator, machines' rates not yet set off.
-
-    Args:
-        sli: the indicator.
-        page: what the pod exposed.
-        machines: the paths that only machines ask for.
-
-    Returns:
-        The reading; NO_SERIES or NO_LABEL where the selectors find nothing; MALFORMED.
-    """
-    try:
-        totals, bads = page.series(sli.total.metric), page.series(sli.bad.metric)
-        start = page.exposition.process_start()
-    except Malformed as error:
-        return Unavailable(UnavailableReason.MALFORMED, str(error))
-    if not totals:
-        return NoData(NoDataReason.NO_SERIES, f"{sli.total.metric} is not exposed")
-    total, bad = (compiled(one, sli.target_labels) for one in (sli.total, sli.bad))
-    unknown = total.unknown_label(one.labels for one in totals)
-    if unknown is None and bads:
-        unknown = bad.unknown_label(one.labels for one in bads)
-    if unknown is not None:
-        return unknown
-    counted = [one for one in totals if total(one.labels)]
-    if not counted:
-        return NoData(NoDataReason.NO_SERIES, f"no exposed series matches {sli.total.text}")
-    failed = [one for one in bads if bad(one.labels)]
-    users = _users(counted, machines)
-    return Reading(
-        total=fsum(one.value for one in users),
-        bad=fsum(one.value for one in _users(failed, machines)) if failed else None,
-        at=_exposed_at(users) or page.at,
-        source=NAME,
-        process_start=start,
-        paths_known=paths.known((one.labels for one in counted), machines),
-    )
-
-
-def _users(series: Sequence[Series], machines: frozenset[str]) -> list[Series]:
-    return [one for one in series if not paths.asked_by_machines(one.labels, machines)]
-
-
-def _exposed_at(series: Sequence[Series]) -> float | None:
-    """The newest exposed time; None where any series goes without: it is then of now."""
-    times = [one.at for one in series if one.at is not None]
-    return max(times) if times and len(times) == len(series) else None

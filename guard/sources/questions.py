@@ -1,0 +1,147 @@
+"""One indicator asked of one page: which series are selected, whose requests they count, the sums.
+
+What a block of labels means is worked out when it is first seen: a pod is asked twice a second,
+and its series hardly change.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import fsum
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from guard.core.samples import NoData, NoDataReason, Reading, Unavailable, UnavailableReason
+from guard.sources import paths
+from guard.sources.exposition import Malformed
+from guard.sources.matching import compiled
+
+if TYPE_CHECKING:
+    from guard.core.policy import Ratio, Selector
+    from guard.core.samples import CounterSample
+    from guard.sources.exposition import Series
+    from guard.sources.pages import Page
+
+SOURCE: Final = "scrape"
+_MEANINGS_AT_MOST: Final = 20_000
+
+
+class _Meaning(NamedTuple):
+    """What a block of labels says: `selected` by the selector, and by which `path`."""
+
+    selected: bool
+    path: str | None
+
+
+class _Selected(NamedTuple):
+    """What a selector selects on one page.
+
+    Attributes:
+        exposed: the metric has some series, selected or not.
+        users: the selected series that machines do not ask for.
+        paths: those of all selected series.
+    """
+
+    exposed: bool
+    users: list[Series]
+    paths: frozenset[str | None]
+
+
+class _Asked:
+    """One selector, asked again and again."""
+
+    def __init__(
+        self, selector: Selector, target_labels: frozenset[str], machines: frozenset[str]
+    ) -> None:
+        self.metric = selector.metric
+        self._match = compiled(selector, target_labels)
+        self._machines = machines
+        self._meanings: dict[bytes, _Meaning] = {}
+        self._labelled = False
+
+    def select(self, page: Page) -> _Selected | NoData:
+        """What is selected; NO_LABEL where the selector asks for a label that no series has."""
+        series = page.series(self.metric)
+        if series and not self._labelled:
+            # A label that was there once is spelt right.
+            unknown = self._match.unknown_label(one.labels for one in series)
+            if unknown is not None:
+                return unknown
+            self._labelled = True
+        users: list[Series] = []
+        found: set[str | None] = set()
+        for one in series:
+            selected, path = self._meanings.get(one.block) or self._work_out(one)
+            if selected:
+                found.add(path)
+                if path not in self._machines:
+                    users.append(one)
+        return _Selected(bool(series), users, frozenset(found))
+
+    def _work_out(self, one: Series) -> _Meaning:
+        if len(self._meanings) >= _MEANINGS_AT_MOST:
+            self._meanings.clear()
+        labels = one.labels
+        meaning = _Meaning(self._match(labels), paths.path_of(labels))
+        self._meanings[one.block] = meaning
+        return meaning
+
+
+class Question:
+    """One indicator, asked of pods whose machines ask for the same paths."""
+
+    def __init__(self, sli: Ratio, machines: frozenset[str]) -> None:
+        """Nothing is known yet of any label.
+
+        Args:
+            sli: the indicator.
+            machines: the paths that machines ask for (`paths.machine_paths`).
+        """
+        self._sli = sli
+        self._machines = machines
+        self._total = _Asked(sli.total, sli.target_labels, machines)
+        self._bad = _Asked(sli.bad, sli.target_labels, machines)
+
+    def answer(self, page: Page) -> CounterSample:
+        """What one page says, machines' rates not yet set off.
+
+        Returns:
+            The reading; NO_SERIES or NO_LABEL where the selectors find nothing; MALFORMED.
+        """
+        try:
+            total, bad = self._total.select(page), self._bad.select(page)
+            start = page.exposition.process_start()
+        except Malformed as error:
+            return Unavailable(UnavailableReason.MALFORMED, str(error))
+        if isinstance(total, NoData):
+            return total
+        if not total.exposed:
+            return NoData(NoDataReason.NO_SERIES, f"{self._total.metric} is not exposed")
+        if isinstance(bad, NoData):
+            return bad
+        if not total.paths:
+            words = f"no exposed series matches {self._sli.total.text}"
+            return NoData(NoDataReason.NO_SERIES, words)
+        return Reading(
+            total=_sum(total.users),
+            bad=_sum(bad.users) if bad.paths else None,
+            at=_exposed_at(total.users) or page.at,
+            source=SOURCE,
+            process_start=start,
+            paths_known=paths.known_paths(total.paths, self._machines),
+        )
+
+
+@lru_cache(maxsize=256)
+def ask(sli: Ratio, machines: frozenset[str]) -> Question:
+    """The question about one indicator, with all that is known already of its labels."""
+    return Question(sli, machines)
+
+
+def _sum(series: list[Series]) -> float:
+    return fsum(one.value for one in series)
+
+
+def _exposed_at(series: list[Series]) -> float | None:
+    """The newest exposed time; None where any series goes without: it is then of now."""
+    times = [one.at for one in series if one.at is not None]
+    return max(times) if times and len(times) == len(series) else None
