@@ -62,11 +62,12 @@ class Match:
         """Whether a series of the selector's metric with these exposed labels is selected."""
         return all(test(labels) for test in self.tests)
 
-    def unknown_label(self, exposed: Iterable[Mapping[str, str]]) -> NoData | None:
+    def unknown_label(self, exposed: Iterable[Iterable[str]]) -> NoData | None:
         """Name a label that the selector asks for and no exposed series of the metric has.
 
         Args:
-            exposed: the labels of every exposed series of the metric; at least one.
+            exposed: the labels of every exposed series of the metric, or their names; at least
+                one.
 
         Returns:
             NO_LABEL with the names; None where every label is known.

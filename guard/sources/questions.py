@@ -26,8 +26,9 @@ _MEANINGS_AT_MOST: Final = 20_000
 
 
 class _Meaning(NamedTuple):
-    """What a block of labels says: `selected` by the selector, and by which `path`."""
+    """What a block of labels says: the labels' names, whether it is selected, and its path."""
 
+    names: frozenset[str]
     selected: bool
     path: str | None
 
@@ -56,32 +57,28 @@ class _Asked:
         self._match = compiled(selector, target_labels)
         self._machines = machines
         self._meanings: dict[bytes, _Meaning] = {}
-        self._labelled = False
 
     def select(self, page: Page) -> _Selected | NoData:
         """What is selected; NO_LABEL where the selector asks for a label that no series has."""
         series = page.series(self.metric)
-        if series and not self._labelled:
-            # A label that was there once is spelt right.
-            unknown = self._match.unknown_label(one.labels for one in series)
-            if unknown is not None:
-                return unknown
-            self._labelled = True
         users: list[Series] = []
         found: set[str | None] = set()
+        labels: set[frozenset[str]] = set()
         for one in series:
-            selected, path = self._meanings.get(one.block) or self._work_out(one)
+            names, selected, path = self._meanings.get(one.block) or self._work_out(one)
+            labels.add(names)
             if selected:
                 found.add(path)
                 if path not in self._machines:
                     users.append(one)
-        return _Selected(bool(series), users, frozenset(found))
+        unknown = self._match.unknown_label(labels) if series else None
+        return unknown or _Selected(bool(series), users, frozenset(found))
 
     def _work_out(self, one: Series) -> _Meaning:
         if len(self._meanings) >= _MEANINGS_AT_MOST:
             self._meanings.clear()
         labels = one.labels
-        meaning = _Meaning(self._match(labels), paths.path_of(labels))
+        meaning = _Meaning(frozenset(labels), self._match(labels), paths.path_of(labels))
         self._meanings[one.block] = meaning
         return meaning
 
