@@ -33,10 +33,24 @@ class Watchman:
     """One guard with all that belongs to it alone."""
 
     guard: Guard
-    servers: list[Prometheus]
     logs: Logs
+    servers: list[Prometheus] = field(default_factory=list)
     proxy: ApiProxy | None = None
     balancer: RoundRobin | None = None
+
+    async def start_prometheus(self) -> int:
+        """Start its servers, and what stands before several; returns the port to ask."""
+        kind = self.guard.kind
+        for number in range(kind.prometheus):
+            folder = FOLDER / kind.name / f"prometheus-{number}"
+            shutil.rmtree(folder, ignore_errors=True)
+            self.servers.append(Prometheus(folder, [kind.shops], kubeconfig(), free_port()))
+        await asyncio.gather(*(server.start() for server in self.servers))
+        if len(self.servers) == 1:
+            return self.servers[0].port
+        self.balancer = RoundRobin([server.port for server in self.servers], free_port())
+        await self.balancer.start()
+        return self.balancer.port
 
     async def close(self) -> None:
         """Stop everything of it on this machine, and what stands outside its namespace."""
@@ -58,33 +72,36 @@ class Equipment:
     node: str
     table: Table
     watchmen: dict[str, Watchman] = field(default_factory=dict)
+    spaces: list[str] = field(default_factory=list)
 
     @classmethod
     async def prepare(cls, chosen: Iterable[Scenario]) -> Equipment:
-        """Bring up everything that the chosen scenarios need."""
-        chosen = list(chosen)
+        """Bring up everything that the chosen scenarios need; nothing is left of a failure."""
         cluster = await Cluster.connect()
         self = cls(cluster, await cluster.node_address(), Table())
-        kinds = {entry.guard.name: entry.guard for entry in chosen}
-        spaces = [UNGUARDED, *(space for kind in kinds.values() for space in kind.spaces)]
-        await asyncio.gather(images.build(), *(cluster.namespace(space) for space in spaces))
-        made = await asyncio.gather(
-            *(
-                self._install(kind, [e for e in chosen if e.guard is kind])
-                for kind in kinds.values()
-            )
-        )
-        self.watchmen = {watchman.guard.kind.name: watchman for watchman in made}
+        entries: dict[Kind, list[Scenario]] = {}
+        for entry in chosen:
+            entries.setdefault(entry.guard, []).append(entry)
+        self.spaces = [UNGUARDED, *(space for kind in entries for space in kind.spaces)]
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(images.build())
+                for space in self.spaces:
+                    group.create_task(cluster.namespace(space))
+            async with asyncio.TaskGroup() as group:
+                for kind, its in entries.items():
+                    group.create_task(self._install(kind, its))
+        except BaseException:
+            await self.close()
+            raise
         return self
 
     async def close(self) -> None:
         """Remove everything. Idempotent."""
-        spaces = [UNGUARDED]
         for watchman in self.watchmen.values():
-            spaces += watchman.guard.kind.spaces
             await watchman.close()
         self.watchmen = {}
-        await self.cluster.remove(spaces)
+        await self.cluster.remove(self.spaces)
         await self.cluster.close()
 
     @contextlib.asynccontextmanager
@@ -104,24 +121,9 @@ class Equipment:
         """Where users reach NodePorts."""
         return load_address(self.node)
 
-    async def _install(self, kind: Kind, entries: list[Scenario]) -> Watchman:
-        folder = FOLDER / kind.name
+    async def _install(self, kind: Kind, entries: list[Scenario]) -> None:
+        """A guard with its Prometheus servers and its proxy, as its kind says."""
         host = host_address(self.node)
-        servers = [
-            Prometheus(folder / f"prometheus-{n}", [kind.shops], kubeconfig(), free_port())
-            for n in range(kind.prometheus)
-        ]
-        await asyncio.gather(*(server.start() for server in servers))
-        port = servers[0].port
-        balancer = None
-        if len(servers) > 1:
-            port = free_port()
-            balancer = RoundRobin([server.port for server in servers], port)
-            await balancer.start()
-        proxy = None
-        if kind.proxied:
-            proxy = ApiProxy(folder / "proxy", host, free_port())
-            await proxy.start()
         guard = Guard(
             cluster=self.cluster,
             kind=kind,
@@ -130,18 +132,23 @@ class Equipment:
                 for entry in entries
                 for shop, rules in entry.slos.items()
             },
-            settings={
-                "GUARD_PROMETHEUS_URL": f"http://{host}:{port}",
-                "GUARD_PROMETHEUS_SCRAPE_INTERVAL": f"{prometheus.SCRAPE_INTERVAL}s",
-                "GUARD_PROMETHEUS_REPLICAS": str(len(servers)),
-                **kind.settings,
-            },
-            kubeconfig=proxy.kubeconfig() if proxy is not None else None,
         )
         logs = Logs(self.cluster, guard.namespace, FOLDER / f"{kind.name}.log")
+        watchman = Watchman(guard, logs)
+        self.watchmen[kind.name] = watchman
+        port = await watchman.start_prometheus()
+        if kind.proxied:
+            watchman.proxy = ApiProxy(FOLDER / kind.name / "proxy", host, free_port())
+            await watchman.proxy.start()
+            guard.kubeconfig = watchman.proxy.kubeconfig()
+        guard.settings = {
+            "GUARD_PROMETHEUS_URL": f"http://{host}:{port}",
+            "GUARD_PROMETHEUS_SCRAPE_INTERVAL": f"{prometheus.SCRAPE_INTERVAL}s",
+            "GUARD_PROMETHEUS_REPLICAS": str(kind.prometheus),
+            **kind.settings,
+        }
         logs.start()
         await guard.install(FOLDER)
-        return Watchman(guard, servers, logs, proxy, balancer)
 
 
 def kubeconfig() -> Path:

@@ -76,7 +76,7 @@ class Guard:
     cluster: Cluster
     kind: Kind
     slos: Mapping[str, str]
-    settings: Mapping[str, str]
+    settings: Mapping[str, str] = field(default_factory=dict)
     kubeconfig: str | None = None
 
     @property

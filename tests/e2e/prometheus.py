@@ -106,7 +106,7 @@ class RoundRobin:
     def __init__(self, ports: Sequence[int], port: int) -> None:
         self._ports = list(ports)
         self._next = 0
-        self._port = port
+        self.port = port
         self._session: aiohttp.ClientSession | None = None
         self._runner: web.AppRunner | None = None
 
@@ -117,7 +117,7 @@ class RoundRobin:
         application.router.add_route("*", "/{tail:.*}", self._forward)
         self._runner = web.AppRunner(application)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "0.0.0.0", self._port).start()
+        await web.TCPSite(self._runner, "0.0.0.0", self.port).start()
 
     async def close(self) -> None:
         """Stop. Idempotent."""
