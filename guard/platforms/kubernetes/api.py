@@ -6,6 +6,7 @@ Nothing of an answer's free text is ever passed on: it can echo a whole object w
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 import ssl
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from kubernetes.aio.client import ApiClient
 
 CONNECT_WITHIN: Final = 5.0
-"""Seconds for a connection and its TLS handshake, within the call's own time."""
+"""Seconds for a connection and its TLS handshake."""
+OPEN_WITHIN: Final = 10.0
+"""Seconds until a watch has begun: an API server sends the head of its answer at once."""
 LINE_AT_MOST: Final = 16 * 1024 * 1024
 """Bytes of one watch event: an object of 3 MiB, the most it takes, with `<` as `\\u003c`."""
 ENDLESS: Final = "a watch event has no end"
@@ -197,8 +200,9 @@ class Api:
             TemporaryError: no answer.
         """
         bounds = aiohttp.ClientTimeout(sock_connect=CONNECT_WITHIN, sock_read=idle)
-        with _mapped(idle):
-            response = await self._send("GET", path, params, None, bounds)
+        with _mapped(OPEN_WITHIN):
+            async with asyncio.timeout(OPEN_WITHIN):
+                response = await self._send("GET", path, params, None, bounds)
         try:
             _keep_alive(response)
             yield Stream(response, idle)
@@ -244,7 +248,8 @@ def safe_reason(answer: Answer) -> str:
         reason = "refused"
     details = document.get("details")
     causes = details.get("causes") if isinstance(details, dict) else None
-    fields = [cause.get("field") for cause in causes or () if isinstance(cause, dict)]
+    listed = causes if isinstance(causes, list) else []
+    fields = [cause.get("field") for cause in listed if isinstance(cause, dict)]
     shown = [one for one in fields if isinstance(one, str) and re.fullmatch(_FIELD, one)]
     more = f": {', '.join(shown[:_FIELDS_AT_MOST])}" if shown else ""
     return f"{reason} ({answer.status}){more}"
