@@ -72,7 +72,9 @@ async def test_a_person_reads_a_record_with_kubectl(own: str, store: Store) -> N
     text = await run("kubectl", "-n", own, "get", name, "-o", path)
     assert json.loads(text) == {"phase": "promoted"}
     whose = await run("kubectl", "-n", own, "get", name, "-o", r"jsonpath={.data.workload\.json}")
-    assert json.loads(whose) == {
+    bound = json.loads(whose)
+    assert time.time() - bound.pop("writtenAt") < 60.0
+    assert bound == {
         "platform": "kubernetes",
         "namespace": "team",
         "name": "shop",
@@ -169,12 +171,16 @@ async def test_the_memory_of_the_new_object_under_that_name_is_not_forgotten(sto
     assert await store.load(SHOP, "u2") == {}
 
 
-async def test_the_sweep_removes_what_no_workload_has_any_more(own: str, store: Store) -> None:
+async def test_the_sweep_removes_what_no_workload_has_any_more(
+    api: Api, own: str, store: Store
+) -> None:
     many = [WorkloadId("kubernetes", "team", f"gone-{n}") for n in range(12)]
     other = WorkloadId("kubernetes", "other", "shop")
     for workload in (SHOP, other, *many):
         await store.save(workload, "u1", {"memory.json": "{}"})
     await run("kubectl", "-n", own, "create", "configmap", "of-somebody-else")
+    assert await store.sweep({SHOP}) == 0
+    store = Store(api, own, lambda: time.time() + 61.0)
     assert await store.sweep({SHOP}, namespaces={"team"}) == len(many)
     assert await store.load(other, "u1") == {"memory.json": "{}"}
     assert await store.sweep({SHOP}) == 1
@@ -225,11 +231,15 @@ async def test_the_known_good_template_of_a_workload_that_is_gone_goes_too(
     guard = Guard(api, team)
     await team.apply(container(VERSION="1"))
     await guard.trust()
-    assert await guard.store.sweep({team.id}) == 0
+    later = Store(api, own, lambda: time.time() + 61.0)
+    assert await later.sweep({team.id}) == 0
     uid = (await team.get())["metadata"]["uid"]
     await guard.store.forget(team.id, living=uid)
     assert len(await names(own, "secret")) == 1
     await guard.store.forget(team.id)
+    assert await names(own, "secret") == []
+    await guard.trust()
+    assert await later.sweep(set()) == 1
     assert await names(own, "secret") == []
 
 

@@ -52,14 +52,15 @@ def selector(holds: str) -> str:
     return f"{LABEL_MANAGED_BY}={FIELD_MANAGER},{LABEL_HOLDS}={holds}"
 
 
-def bound(workload: WorkloadId, uid: str, **more: Any) -> str:
-    """What the data says about whose it is, as JSON."""
+def bound(workload: WorkloadId, uid: str, at: float, **more: Any) -> str:
+    """What the data says about whose it is and when it was written, as JSON."""
     document = {
         "platform": workload.platform,
         "namespace": workload.namespace,
         "name": workload.name,
         "kind": workload.kind,
         "uid": uid,
+        "writtenAt": at,
         **more,
     }
     return json.dumps(document)

@@ -45,13 +45,13 @@ class KnownGoodSecrets:
         if len(packed) > SECRET_AT_MOST:
             text = f"the template of {workload} is too large to keep: {len(packed)} bytes gzipped"
             raise PermanentError(text)
-        entries = [self._entry(revision)]
+        entries = [_entry(revision)]
         data = {_key(revision): base64.b64encode(packed).decode()}
         for entry, value in _before(await self._secrets.read(name), uid, revision):
             if len(packed) + _bytes(value) <= SECRET_AT_MOST:
                 entries.append(entry)
                 data[entry["key"]] = value
-        text = binding.bound(workload, uid, kept=entries)
+        text = binding.bound(workload, uid, self._now(), kept=entries)
         data[binding.WORKLOAD_KEY] = base64.b64encode(text.encode()).decode()
         await self._secrets.replace(name, binding.labels(binding.KNOWN_GOOD, workload), data)
 
@@ -69,32 +69,20 @@ class KnownGoodSecrets:
                 return await unpack(_decoded(value))
         return None
 
-    def _entry(self, revision: Revision) -> dict[str, Any]:
-        return {
-            "key": _key(revision),
-            "replicaSet": revision.uid,
-            "hash": revision.hash,
-            "keptAt": self._now(),
-        }
 
-
-def owner(secret: Mapping[str, Any]) -> str | None:
-    """The uid that a Secret is bound to."""
-    return _bound(secret).get("uid")
-
-
-def _bound(secret: Mapping[str, Any] | None) -> dict[str, Any]:
+def bound(secret: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a Secret says about whose it is; empty where it says nothing."""
     encoded = ((secret or {}).get("data") or {}).get(binding.WORKLOAD_KEY, "")
     return binding.read(_decoded(encoded).decode(errors="replace"))
 
 
 def _entries(secret: Mapping[str, Any] | None, uid: str) -> list[tuple[dict[str, Any], str]]:
     """What is kept of this very workload, the newest first, with its base64."""
-    bound = _bound(secret)
-    if secret is None or bound.get("uid") != uid:
+    said = bound(secret)
+    if secret is None or said.get("uid") != uid:
         return []
     data = secret["data"]
-    return [(entry, data[entry["key"]]) for entry in bound["kept"] if entry["key"] in data]
+    return [(entry, data[entry["key"]]) for entry in said["kept"] if entry["key"] in data]
 
 
 def _before(
@@ -102,6 +90,10 @@ def _before(
 ) -> list[tuple[dict[str, Any], str]]:
     """The newest other one, if there is one."""
     return [(e, v) for e, v in _entries(secret, uid) if e["key"] != _key(revision)][:1]
+
+
+def _entry(revision: Revision) -> dict[str, Any]:
+    return {"key": _key(revision), "replicaSet": revision.uid, "hash": revision.hash}
 
 
 def _key(revision: Revision) -> str:

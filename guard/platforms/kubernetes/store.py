@@ -6,7 +6,7 @@ they are, and what is bound to another uid is ignored: a new object under an old
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from guard.core.workloads import WorkloadId
     from guard.platforms.kubernetes.api import Api
 
+SPARED_FOR: Final = 60.0
+"""Seconds since it was written for which an object is not swept: it may be a new workload's, which
+the sweep was not told of yet."""
+
 log = structlog.get_logger("guard.store")
 
 
@@ -31,6 +35,7 @@ class Store:
 
     def __init__(self, api: Api, namespace: str, now: Callable[[], float]) -> None:
         """Take the API and the guard's own namespace; `now` is in seconds since the epoch."""
+        self._now = now
         self._records = OwnObjects(api, namespace, "configmaps")
         self._secrets = OwnObjects(api, namespace, "secrets")
         self.known_good = KnownGoodSecrets(self._secrets, now)
@@ -45,7 +50,7 @@ class Store:
             found = await self._records.read(binding.object_name(RECORDS, workload))
         except PermanentError as error:
             raise TemporaryError(str(error)) from error
-        if found is None or _owner(found) != uid:
+        if found is None or _said(found).get("uid") != uid:
             return {}
         return {key: text for key, text in found["data"].items() if key != WORKLOAD_KEY}
 
@@ -57,7 +62,7 @@ class Store:
             PermanentError: the store refused.
         """
         name = binding.object_name(RECORDS, workload)
-        data = {WORKLOAD_KEY: binding.bound(workload, uid), **documents}
+        data = {WORKLOAD_KEY: binding.bound(workload, uid, self._now()), **documents}
         await self._records.replace(name, binding.labels(RECORDS, workload), data)
 
     async def forget(self, workload: WorkloadId, living: str = "") -> None:
@@ -71,7 +76,7 @@ class Store:
             name = binding.object_name(holds, workload)
             try:
                 found = await objects.read(name)
-                if found is not None and not (living and _owner(found) == living):
+                if found is not None and not (living and _said(found).get("uid") == living):
                     await objects.delete(name, found["metadata"]["resourceVersion"])
             except GuardError as error:
                 log.warning("not forgotten", workload=str(workload), holds=holds, why=str(error))
@@ -79,7 +84,7 @@ class Store:
     async def sweep(
         self, existing: Collection[WorkloadId], namespaces: Collection[str] | None = None
     ) -> int:
-        """Drop what is stored of workloads that are gone.
+        """Drop what is stored of workloads that are gone, and was not written just now.
 
         Args:
             existing: every workload there is, whether it is guarded or not.
@@ -99,16 +104,19 @@ class Store:
                 metadata = found["metadata"]
                 namespace = metadata["labels"].get(LABEL_WORKLOAD_NAMESPACE)
                 spoken_for = namespaces is None or namespace in namespaces
-                if spoken_for and metadata["name"] not in wanted:
+                if spoken_for and metadata["name"] not in wanted and self._is_old(found):
                     dropped += await objects.delete(metadata["name"], metadata["resourceVersion"])
         return dropped
+
+    def _is_old(self, found: Mapping[str, Any]) -> bool:
+        written = _said(found).get("writtenAt", 0.0)
+        return bool(self._now() - written > SPARED_FOR)
 
     def _both(self) -> tuple[tuple[str, OwnObjects], ...]:
         return ((RECORDS, self._records), (KNOWN_GOOD, self._secrets))
 
 
-def _owner(found: Mapping[str, Any]) -> str | None:
-    """The uid that a ConfigMap or a Secret is bound to."""
+def _said(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What a ConfigMap or a Secret says about whose it is."""
     text = (found.get("data") or {}).get(WORKLOAD_KEY, "")
-    uid: str | None = binding.read(text).get("uid")
-    return uid or known_good.owner(found)
+    return binding.read(text) or known_good.bound(found)
