@@ -6,11 +6,18 @@ So `guard --help` answers at once, and a command does not pay for the libraries 
 from __future__ import annotations
 
 import importlib
-from typing import Any, Final
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from guard import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from guard.cli.check_live import Live
+    from guard.config.settings import Settings
 
 _COMMANDS: Final = {
     "run": ("guard.cli.run", "Watch workloads, judge their rollouts, act on what is decided."),
@@ -46,11 +53,23 @@ class _Lazy(click.Group):
         return super().resolve_command(ctx, args)
 
 
+@asynccontextmanager
+async def _live(settings: Settings) -> AsyncIterator[Live]:
+    """Connect to what `check --live` asks."""
+    from guard import app  # noqa: PLC0415 - only this command pays for it
+    from guard.cli.check_live import Live  # noqa: PLC0415 - the same
+
+    async with app.connected(settings) as (platform, scraper, lookup):
+        yield Live(platform, scraper, lookup)
+
+
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="guard")
-def main(**_: Any) -> None:
+@click.pass_context
+def main(context: click.Context, **_: Any) -> None:
     """Guards deployments: watches a rollout, decides promote or abort, rolls back, explains.
 
     Settings come from GUARD_ variables (docs/settings.md), objectives from SLO files
     (docs/slo-file.md).
     """
+    context.obj = _live
