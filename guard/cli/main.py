@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -66,7 +66,7 @@ async def _live(settings: Settings) -> AsyncIterator[Live]:
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="guard")
 @click.pass_context
-def main(context: click.Context, **_: Any) -> None:
+def main(context: click.Context) -> None:
     """Guards deployments: watches a rollout, decides promote or abort, rolls back, explains.
 
     Settings come from GUARD_ variables (docs/settings.md), objectives from SLO files
