@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from guard.core import policy
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from guard.core.findings import Finding
-    from guard.core.records import CheckState
+    from guard.core.records import CheckState, Record
     from guard.core.ticks import Frame, Tick
 
 _BEGIN: dict[type, Callable[[Any, Frame], CheckState]] = {
@@ -37,6 +38,15 @@ _FIND: dict[str, Callable[[Any, Tick], Finding]] = {
 def begin(check: policy.Check, frame: Frame) -> CheckState:
     """Begin a check's evidence."""
     return _BEGIN[type(check)](check, frame)
+
+
+def completed(record: Record) -> Record:
+    """Begin the evidence of checks that a stored record lacks: it did not fit into the store."""
+    policy_checks = record.state.case.policy.checks
+    if all(check.name in record.checks for check in policy_checks):
+        return record
+    begun = {check.name: begin(check, record.frame) for check in policy_checks}
+    return replace(record, checks={**begun, **record.checks})
 
 
 def update(state: CheckState, tick: Tick) -> CheckState:

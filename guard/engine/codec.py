@@ -5,22 +5,30 @@ A document's head is for people and for the API; `checkpoint` restores the recor
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from guard.core.errors import PermanentError
 from guard.core.records import VERSION, Memory, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+T = TypeVar("T")
 
 _RECORD: TypeAdapter[Record] = TypeAdapter(Record)
 _MEMORY: TypeAdapter[Memory] = TypeAdapter(Memory)
-_DOCUMENT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
+# JSON knows no infinity: by default it would become null, and the record could not be read back.
+_DOCUMENT: TypeAdapter[dict[str, Any]] = TypeAdapter(
+    dict[str, Any], config=ConfigDict(ser_json_inf_nan="strings")
+)
+_TOLD: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str])
 
 MEMORY_KEY = "memory.json"
 RECORD_PREFIX = "rollout-"
+TOLD_KEY = "told.json"
 DOCUMENTS_AT_MOST = 700_000
 """Bytes of all documents of a workload: a ConfigMap holds 1 MiB with its metadata."""
 
@@ -60,16 +68,26 @@ def head(record: Record) -> dict[str, Any]:
 
 
 def encode(memory: Memory, records: Iterable[Record]) -> dict[str, str]:
-    """All documents of one workload, newest records first, within the size limit."""
+    """All documents of one workload, newest records first, within the size limit.
+
+    The newest one, which may hold an intent, is never left out: where its evidence does not fit
+    the evidence is, and begins anew after a restart.
+    """
     documents = {MEMORY_KEY: _MEMORY.dump_json(memory).decode()}
-    left = DOCUMENTS_AT_MOST - len(documents[MEMORY_KEY])
+    left = DOCUMENTS_AT_MOST - _bytes(documents[MEMORY_KEY])
     for record in records:
         text = _document(record)
-        left -= len(text)
+        if _bytes(text) > left and len(documents) == 1:
+            text = _document(replace(record, checks={}))
+        left -= _bytes(text)
         if left < 0:
             break
         documents[_key(record)] = text
     return documents
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode())
 
 
 def _document(record: Record) -> str:
@@ -96,16 +114,43 @@ def decode(documents: Mapping[str, str]) -> tuple[Memory | None, tuple[Record, .
     memory = None
     records = []
     for key, text in documents.items():
-        try:
-            if key == MEMORY_KEY:
-                memory = _MEMORY.validate_json(text)
-            elif key.startswith(RECORD_PREFIX):
-                records.append(_RECORD.validate_python(_DOCUMENT.validate_json(text)["checkpoint"]))
-        except (ValidationError, KeyError) as error:
-            msg = (
-                f"the stored document {key} cannot be read by this guard (it reads version "
-                f"{VERSION}); move it away to start anew"
-            )
-            raise PermanentError(msg) from error
+        if key == MEMORY_KEY:
+            memory = _read(key, text, _MEMORY, lambda document: document)
+        elif key.startswith(RECORD_PREFIX):
+            records.append(_read(key, text, _RECORD, lambda document: document["checkpoint"]))
     records.sort(key=lambda record: record.state.case.began_at)
     return memory, tuple(records)
+
+
+def _read(key: str, text: str, kind: TypeAdapter[T], part: Callable[[dict[str, Any]], object]) -> T:
+    try:
+        document = _DOCUMENT.validate_json(text)
+        version = document["version"]
+        if isinstance(version, int) and version > VERSION:
+            msg = (
+                f"the stored document {key} was written by a newer guard (version {version}, this "
+                f"one reads up to {VERSION}): run that guard again, or move the document away to "
+                "start anew"
+            )
+            raise PermanentError(msg)
+        return kind.validate_python(part(document))
+    except (ValidationError, KeyError):
+        msg = (
+            f"the stored document {key} is none that this guard can read (version {VERSION}): "
+            "move it away to start anew"
+        )
+        # Without its cause, which would show what the document holds.
+        raise PermanentError(msg) from None
+
+
+def encode_told(told: Mapping[str, str]) -> dict[str, str]:
+    """What people were told once of a workload, as a document; none where that is nothing."""
+    return {TOLD_KEY: _DOCUMENT.dump_json(dict(told)).decode()} if told else {}
+
+
+def decode_told(documents: Mapping[str, str]) -> dict[str, str]:
+    """Read what `encode_told` wrote. What cannot be read was told to nobody."""
+    try:
+        return _TOLD.validate_json(documents.get(TOLD_KEY, "{}"))
+    except ValidationError:
+        return {}
