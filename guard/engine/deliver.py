@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
 from guard.core.errors import GuardError, TemporaryError
+from guard.engine.tasks import persist
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from guard.engine.metrics import Metrics
     from guard.engine.ports import Channel
 
+SEND_WITHIN = 30.0
+"""Seconds after which one attempt counts as failed, whatever the channel's own patience is."""
 GIVE_UP_AFTER = 600.0
 """Seconds of trying after which a notice is dropped for a channel, loudly."""
 FIRST_PAUSE = 0.5
@@ -64,24 +68,37 @@ class Deliverer:
                 queue.put_nowait(notice)
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Work until cancelled. A defect in one channel ends neither it nor another one."""
         async with asyncio.TaskGroup() as group:
             for channel in self._channels:
-                group.create_task(self._work(channel), name=f"deliver:{channel.name}")
+                name = f"deliver:{channel.name}"
+                work = partial(self._work, channel)
+                group.create_task(persist(name, work, self._metrics), name=name)
 
     async def drain(self, seconds: float) -> None:
-        """Wait until every queue is empty, at most so long."""
-        waiting = [queue.join() for queue in self._queues.values()]
+        """Wait until every queue is empty, at most so long; what is left is lost, loudly."""
+        waiting = [asyncio.ensure_future(queue.join()) for queue in self._queues.values()]
         if waiting:
-            await asyncio.wait([asyncio.ensure_future(w) for w in waiting], timeout=seconds)
+            _, pending = await asyncio.wait(waiting, timeout=seconds)
+            for join in pending:
+                join.cancel()
+        for name, queue in self._queues.items():
+            while not queue.empty():
+                self._lost(name, queue.get_nowait(), "the guard stops")
+                queue.task_done()
 
     async def _work(self, channel: Channel) -> None:
         queue = self._queues[channel.name]
         while True:
             notice = await queue.get()
+            settled = False
             try:
                 await self._deliver(channel, notice)
+                settled = True
             finally:
+                if not settled:
+                    # By a defect of the channel, which it would meet again, or by the guard's end.
+                    self._lost(channel.name, notice, "sending it was cut short")
                 queue.task_done()
 
     async def _deliver(self, channel: Channel, notice: Notice) -> None:
@@ -90,10 +107,11 @@ class Deliverer:
         pause = FIRST_PAUSE
         while True:
             try:
-                await channel.send(notice)
-            except TemporaryError as error:
+                async with asyncio.timeout(SEND_WITHIN):
+                    await channel.send(notice)
+            except (TemporaryError, TimeoutError) as error:
                 if loop.time() + pause > give_up:
-                    self._lost(channel.name, notice, str(error))
+                    self._lost(channel.name, notice, str(error) or "no answer")
                     return
                 self._metrics.notices.labels(channel.name, "retried").inc()
                 await asyncio.sleep(random.uniform(0.0, pause))  # noqa: S311 - jitter
