@@ -11,17 +11,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from guard.core.policy import ErrorRatio, Health, Promql
-from guard.core.samples import Measured, NoData, NoDataReason, Reading
+from guard.core.samples import Measured, NoData, Reading, Unavailable, UnavailableReason
+from guard.engine.burst import Burst
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from guard.core.policy import Policy
     from guard.core.samples import CounterSample, Sample
     from guard.core.ticks import ProbeAnswer
     from guard.core.workloads import Pod, Snapshot
-    from guard.engine.ports import Counters
     from guard.engine.world import World
+
+NOBODY_YET = 0.2
+"""Seconds until it is looked again whether there are pods to ask."""
 
 
 class Sides:
@@ -42,6 +45,14 @@ class Sides:
         ]
 
     @property
+    def share(self) -> float:
+        """The candidate's share of the ready pods of both sides; 0 without any."""
+        ready = [p.revision for p in self.snapshot.pods if p.ready and p.deleted_at is None]
+        mine = sum(revision in self.candidate for revision in ready)
+        other = sum(revision in self.stable for revision in ready)
+        return mine / (mine + other) if mine else 0.0
+
+    @property
     def both(self) -> list[Pod]:
         """The living pods of both sides."""
         return self.pods(self.candidate | self.stable)
@@ -56,8 +67,12 @@ class Gatherer:
         self._policy = policy
         self._sides = sides
         paths = {c.path for c in policy.checks if isinstance(c, Health) and c.path}
-        self._scrape = replace(policy.scrape, asked=frozenset(paths))
-        self._unread: dict[str, set[str]] = {}
+        scrape = replace(policy.scrape, asked=frozenset(paths))
+        self._bursts = {
+            check.name: Burst(world.counters, check, scrape)
+            for check in policy.checks
+            if isinstance(check, ErrorRatio)
+        }
         self.probes: dict[str, dict[str, ProbeAnswer]] = {}
         self.values: dict[str, Sample] = {}
 
@@ -67,8 +82,13 @@ class Gatherer:
             for check in self._policy.checks:
                 if isinstance(check, Health):
                     group.create_task(self._probe(check), name=f"probe:{check.name}")
-                elif isinstance(check, Promql) and self._world.expressions is not None:
+                elif isinstance(check, Promql):
                     group.create_task(self._evaluate(check), name=f"evaluate:{check.name}")
+
+    async def close(self) -> None:
+        """Drop the questions that are still open."""
+        for burst in self._bursts.values():
+            await burst.close()
 
     async def counters(self) -> tuple[dict[str, Mapping[str, CounterSample]], bool]:
         """Read every counted check's accounts in one burst.
@@ -76,45 +96,24 @@ class Gatherer:
         Returns:
             The samples by check and account, and whether some came from Prometheus.
         """
-        checks = [check for check in self._policy.checks if isinstance(check, ErrorRatio)]
-        answers = await asyncio.gather(*(self._read(check) for check in checks))
-        found = {check.name: samples for check, (samples, _) in zip(checks, answers, strict=True)}
-        return found, any(apart for _, apart in answers)
-
-    async def _read(self, check: ErrorRatio) -> tuple[Mapping[str, CounterSample], bool]:
         pods = self._sides.both
-        if not pods or not self._world.counters:
-            return {}, False
-        first, *others = self._world.counters
-        unread = self._unread.setdefault(check.name, set())
-        # Pods that the first source did not answer for last time are asked of the others in
-        # the same burst: a dead source costs one tick, not a time-out in each.
-        later = [pod for pod in pods if pod.uid in unread]
-        answers = await asyncio.gather(
-            self._ask(first, check, pods), *(self._ask(other, check, later) for other in others)
-        )
-        chosen = _choose(pods, answers)
-        unread.clear()
-        unread.update(pod.uid for pod in pods if not _readings(answers[0], pod))
-        apart = any(
+        read = await asyncio.gather(*(burst.read(pods) for burst in self._bursts.values()))
+        found: dict[str, Mapping[str, CounterSample]] = {}
+        for name, (chosen, answered) in zip(self._bursts, read, strict=True):
+            found[name] = chosen
+            for source, sample in answered:
+                self._count(source, sample)
+        return found, any(
             isinstance(sample, Reading) and sample.source == "prometheus"
+            for chosen in found.values()
             for sample in chosen.values()
         )
-        return chosen, apart
-
-    async def _ask(
-        self, source: Counters, check: ErrorRatio, pods: Sequence[Pod]
-    ) -> Mapping[str, CounterSample]:
-        if not pods:
-            return {}
-        samples = await source.read(check.objective.sli, pods, self._scrape)
-        for sample in samples.values():
-            self._count(source.name, sample)
-        return samples
 
     async def _probe(self, check: Health) -> None:
+        clock = asyncio.get_running_loop().time
         latest = self.probes.setdefault(check.name, {})
         while True:
+            began = clock()
             pods = [pod for pod in self._sides.both if pod.ready_at is not None]
             answers = await asyncio.gather(*(self._world.prober.probe(check, pod) for pod in pods))
             latest.clear()
@@ -123,12 +122,18 @@ class Gatherer:
                     latest[pod.uid] = answer
                     kind = "measured" if answer.status is not None else "unavailable"
                     self._world.metrics.samples.labels("health", kind).inc()
-            await asyncio.sleep(check.every if pods else 0.2)
+            # The period is what is asked for, not the gap: a slow pod makes the probes no rarer.
+            await asyncio.sleep(max(began + check.every - clock(), 0.0) if pods else NOBODY_YET)
 
     async def _evaluate(self, check: Promql) -> None:
-        assert self._world.expressions is not None
+        clock = asyncio.get_running_loop().time
         sides = self._sides
+        if self._world.expressions is None:
+            words = "no Prometheus is configured to evaluate it"
+            self.values[check.name] = Unavailable(UnavailableReason.NOT_CONFIGURED, words)
+            return
         while True:
+            began = clock()
             candidate = sides.pods(sides.candidate)
             if candidate:
                 sample = await self._world.expressions.evaluate(
@@ -136,7 +141,8 @@ class Gatherer:
                 )
                 self.values[check.name] = sample
                 self._count("expression", sample)
-            await asyncio.sleep(check.every if candidate else 0.5)
+            pause = max(began + check.every - clock(), 0.0) if candidate else NOBODY_YET
+            await asyncio.sleep(pause)
 
     def _count(self, source: str, sample: CounterSample | Sample) -> None:
         answer = "unavailable"
@@ -145,39 +151,3 @@ class Gatherer:
         elif isinstance(sample, NoData):
             answer = "no_data"
         self._world.metrics.samples.labels(source, answer).inc()
-
-
-def _readings(answer: Mapping[str, CounterSample], pod: Pod) -> dict[str, CounterSample]:
-    return {
-        key: sample
-        for key, sample in answer.items()
-        if key.startswith(f"{pod.uid}/") and isinstance(sample, Reading)
-    }
-
-
-def _choose(
-    pods: Sequence[Pod], answers: Sequence[Mapping[str, CounterSample]]
-) -> dict[str, CounterSample]:
-    """For each pod the first source that has a reading; else every source's reason."""
-    chosen: dict[str, CounterSample] = {}
-    for pod in pods:
-        found = next((found for a in answers if (found := _readings(a, pod))), None)
-        chosen.update(found if found is not None else _reasons(answers, pod))
-    return chosen
-
-
-def _reasons(answers: Sequence[Mapping[str, CounterSample]], pod: Pod) -> dict[str, CounterSample]:
-    for answer in answers:
-        reasons = {k: sample for k, sample in answer.items() if k.startswith(f"{pod.uid}/")}
-        if reasons:
-            return reasons
-    return {f"{pod.uid}/": NoData(NoDataReason.NO_TARGET, "no source knows this pod")}
-
-
-def rhythm(age: float) -> float:
-    """Seconds between two ticks, by seconds since the first candidate pod or the last step.
-
-    Half a second for 30 s, a second up to 60 s, then slower by degrees down to 5 s.
-    """
-    steps: tuple[tuple[float, float], ...] = ((30.0, 0.5), (60.0, 1.0), (120.0, 2.0))
-    return next((pause for until, pause in steps if age < until), 5.0)

@@ -1,0 +1,54 @@
+"""When to look next: quickly after each step of a rollout, slower by degrees later.
+
+Seconds are counted from one look to the next, so that the time of the readings adds nothing.
+"""
+
+from __future__ import annotations
+
+STEPS = ((30.0, 0.5), (60.0, 1.0), (120.0, 2.0))
+"""Until so many seconds after a step, so many seconds from look to look."""
+SLOWEST = 5.0
+
+
+def rhythm(age: float) -> float:
+    """Seconds between two looks, by seconds since the newest step."""
+    return next((pause for until, pause in STEPS if age < until), SLOWEST)
+
+
+class Rhythm:
+    """The rhythm of one rollout. All times are the event loop's."""
+
+    def __init__(self, now: float) -> None:
+        """A rollout that begins, or is taken up again, is looked at quickly."""
+        self._step_at = now
+        self._pods = False
+        self._share = 0.0
+
+    def step(self, now: float) -> None:
+        """Something changed that is worth a close look."""
+        self._step_at = now
+
+    def see(self, pods: int, share: float, now: float) -> bool:
+        """Take the candidate's pods in.
+
+        Args:
+            pods: how many there are, ready or not.
+            share: its share of the ready pods, 0 to 1. A doubling is a traffic step
+                (decisions.md, A), and so is the first ready one.
+            now: the loop's time.
+
+        Returns:
+            Whether this is a step at which to look at once: users begin to reach the candidate.
+        """
+        if pods and not self._pods:
+            self._pods = True
+            self._step_at = now
+        if share <= 0.0 or share < 2.0 * self._share:
+            return False
+        self._share = share
+        self._step_at = now
+        return True
+
+    def next(self, began: float) -> float:
+        """When to look again, after a look that began then."""
+        return began + rhythm(began - self._step_at)
