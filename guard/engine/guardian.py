@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from guard.core import lifecycle
+from guard.core.actions import OutcomeKind
 from guard.core.errors import TemporaryError
 from guard.core.records import noted
 from guard.core.states import (
@@ -33,8 +34,11 @@ from guard.core.ticks import Tick
 from guard.core.verdicts import judge
 from guard.core.workloads import Mode
 from guard.engine import checks
-from guard.engine.execute import Recovery, roll_back
-from guard.engine.gather import Gatherer, Sides, rhythm
+from guard.engine.execute import Recovery, done, roll_back
+from guard.engine.gather import Gatherer, Sides
+from guard.engine.rhythm import Rhythm
+from guard.engine.tasks import persist
+from guard.engine.troubles import SOUND_AFTER, Trouble, refused_rehearsal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,6 +52,11 @@ if TYPE_CHECKING:
 
 CHECKPOINT_EVERY = 15.0
 """Seconds between two written checkpoints of the evidence (decisions.md, After a restart)."""
+DELAY_TOLD_AFTER = 10.0
+"""Seconds from the decision after which people are told that the rollback is not done."""
+REHEARSE_AGAIN = 10.0
+REHEARSE_AT_LAST = 600.0
+"""Seconds until a rollback that could not be rehearsed is rehearsed again, doubled each time."""
 
 log = structlog.get_logger("guard.guardian")
 
@@ -57,7 +66,7 @@ class Guardian:
 
     def __init__(self, world: World, keeper: Keeper, record: Record, snapshot: Snapshot) -> None:
         """Take the record to go on with and the newest snapshot."""
-        self.record = record
+        self.record = checks.completed(record)
         self._world = world
         self._keeper = keeper
         self._sides = Sides(snapshot)
@@ -65,9 +74,15 @@ class Guardian:
         self._changed = asyncio.Event()
         self._off = False
         self._gone = False
+        self._began = self._clock()
+        self._rhythm = Rhythm(self._began)
         self._saved_at = world.now()
-        self._first_pod_at: float | None = None
+        self._intended = False
         self._recovery: Recovery | None = None
+
+    @staticmethod
+    def _clock() -> float:
+        return asyncio.get_running_loop().time()
 
     # What others tell it.
 
@@ -90,17 +105,23 @@ class Guardian:
 
     async def run(self) -> Record:
         """Follow the rollout to its end and return its record."""
-        background = asyncio.create_task(self._gather.run(), name=f"gather:{self.record.id}")
-        rehearsal = asyncio.create_task(self._rehearse(), name=f"rehearse:{self.record.id}")
+        name = f"rehearse:{self.record.id}"
+        beside = [
+            asyncio.create_task(self._gather.run(), name=f"gather:{self.record.id}"),
+            asyncio.create_task(persist(name, self._rehearse, self._world.metrics), name=name),
+        ]
         try:
             while not self.record.state.ended:
-                if background.done():
-                    background.result()
+                began = self._clock()
+                if beside[0].done():
+                    beside[0].result()  # Only a defect ends it with an error, which is told here.
                 await self._once()
+                await self._pause(began)
         finally:
-            for task in (background, rehearsal):
+            for task in beside:
                 task.cancel()
-            await asyncio.gather(background, rehearsal, return_exceptions=True)
+            await asyncio.gather(*beside, return_exceptions=True)
+            await self._gather.close()
         return self.record
 
     async def _once(self) -> None:
@@ -113,34 +134,35 @@ class Guardian:
             await self._follow_rollback()
         else:
             await self._judge()
-        if not self.record.state.ended:
-            await self._pause()
+        if self._clock() - self._began >= SOUND_AFTER:
+            self._keeper.troubles.over(Trouble.TASK)
 
-    async def _pause(self) -> None:
-        now = self._world.now()
-        began = self._first_pod_at or now
+    async def _pause(self, began: float) -> None:
+        """Wait for the next look: by the rhythm, or for what is worth a look at once."""
+        if self.record.state.ended:
+            return
+        pause = self._rhythm.next(began) - self._clock()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(rhythm(now - began)):
-                await self._woken()
+            async with asyncio.timeout(max(pause, 0.0)):
+                while not self._worth_a_look():
+                    await self._changed.wait()
+                    self._changed.clear()
+        await asyncio.sleep(0)
 
-    async def _woken(self) -> None:
-        """Wake early for what changes what to do; a pod that turns ready waits for its tick."""
-        while True:
-            await self._changed.wait()
-            if self._outside() is not None or self.record.state.phase is Phase.ROLLING_BACK:
-                return
-            self._changed.clear()
+    def _worth_a_look(self) -> bool:
+        sides = self._sides
+        pods = len(sides.snapshot.pods_of(sides.candidate))
+        stepped = self._rhythm.see(pods, sides.share, self._clock())
+        return stepped or self._outside() is not None
 
     def _sort(self) -> None:
         snapshot = self._sides.snapshot
-        case = self.record.state.case
-        self._sides.candidate = frozenset({case.candidate.hash})
-        stable = case.stable
-        known = frozenset({stable.revision.hash}) if stable else frozenset()
-        alike = snapshot.hashes_of(stable.revision.content) if stable else frozenset()
+        state = self.record.state
+        good = state.intent.known_good if state.intent else state.case.stable
+        self._sides.candidate = frozenset({state.case.candidate.hash})
+        known = frozenset({good.revision.hash}) if good else frozenset()
+        alike = snapshot.hashes_of(good.revision.content) if good else frozenset()
         self._sides.stable = (known | alike) - self._sides.candidate
-        if self._first_pod_at is None and snapshot.pods_of(self._sides.candidate):
-            self._first_pod_at = self._world.now()
 
     def _outside(self) -> Event | None:
         """What ended the rollout from outside, if anything did."""
@@ -149,48 +171,52 @@ class Guardian:
         case = state.case
         if self._gone or snapshot.uid != case.uid:
             return Deleted()
-        if self._off or snapshot.mode is Mode.OFF:
+        if self._off or self._keeper.mode(snapshot) is Mode.OFF:
             return TurnedOff()
         current = snapshot.current
         if (current.hash, current.number) == (case.candidate.hash, case.candidate.number):
             return None
         good = state.intent.known_good if state.intent else case.stable
         back = good is not None and current.content == good.revision.content
-        if state.phase is Phase.ROLLING_BACK:
+        if state.phase is Phase.ROLLING_BACK and (back or state.verify_by is None):
             # Before the patch has an outcome, only the platform can tell whose template it is.
-            return None if back or state.outcome is None else Superseded(self._by(current.hash))
+            return None
         if back:
             return Superseded(f"a person put {current.hash} back, the known-good revision")
-        return Superseded(self._by(current.hash))
-
-    def _by(self, newer: str) -> str:
-        return f"a newer release, {newer}, took its place"
+        return Superseded(f"a newer release, {current.hash}, took its place")
 
     # Judging.
 
     async def _judge(self) -> None:
         with self._world.metrics.tick.time():
             counters, apart = await self._gather.counters()
-        tick = self._tick(counters, apart=apart)
+            self._sort()
+            if self._outside() is not None:
+                return  # What was read speaks of a rollout that is over.
+            event = self._judged(self._tick(counters, apart=apart))
+        await self._take(event)
+
+    def _judged(self, tick: Tick) -> Judged:
+        """Take a tick in. Nothing here waits: the facts are those of this very moment."""
         states = {name: checks.update(s, tick) for name, s in self.record.checks.items()}
         findings = tuple(checks.find(state, tick) for state in states.values())
         judgement = judge(findings, self.record.frame)
         self._world.metrics.verdicts.labels(judgement.verdict.value).inc()
         for finding in judgement.findings:
             self._world.metrics.findings.labels(finding.reason.value).inc()
+        facts = self._facts()
         self.record = replace(
-            self.record, checks=states, findings=judgement.findings, mode=self._facts().mode
+            self.record, checks=states, findings=judgement.findings, mode=facts.mode
         )
         snapshot = tick.snapshot
         ready = [p for p in snapshot.pods_of(tick.candidate) if p.ready and p.deleted_at is None]
-        event = Judged(
+        return Judged(
             judgement=judgement,
-            facts=self._facts(),
+            facts=facts,
             pods_ready=len(ready) >= snapshot.replicas > 0,
             complete=snapshot.complete and snapshot.current.hash in tick.candidate,
             replicas=snapshot.replicas,
         )
-        await self._take(event)
 
     def _tick(self, counters: Mapping[str, Mapping[str, CounterSample]], *, apart: bool) -> Tick:
         return Tick(
@@ -214,46 +240,86 @@ class Guardian:
         before = self.record.state
         state, commands = lifecycle.step(before, event, self._world.now())
         self.record = replace(self.record, state=state)
+        if state.phase is not before.phase:
+            self._rhythm.step(self._clock())
+        if state.ended and not before.ended:
+            self._ended()
         await self._perform(commands)
         self._world.board.show(self.record)
         if self._world.now() - self._saved_at >= CHECKPOINT_EVERY:
-            await self._save()
+            self._put()
+
+    def _ended(self) -> None:
+        """Leave behind what outlives the rollout, before its last record is written."""
+        state = self.record.state
+        self._keeper.ended(self.record)
+        for trouble in (Trouble.ROLLBACK, Trouble.TASK):
+            self._keeper.troubles.over(trouble)
+        if state.intent is not None and not (state.outcome and done(state.outcome)):
+            circuit = self._world.circuit
+            circuit.not_rolled_back(state.intent.workload, state.intent.decided_at)
 
     async def _perform(self, commands: tuple[Command, ...]) -> None:
         for command in commands:
             if isinstance(command, Note):
-                self.record = noted(self.record, command)
-                log.info(
-                    command.kind,
-                    rollout=self.record.id,
-                    service=self.record.state.case.service,
-                    text=command.text,
-                )
+                self._note(command)
             elif isinstance(command, Tell):
+                # Before anything that waits: people are told whatever the store and the API do.
                 self._world.deliver.tell(command.notice)
         for command in commands:
             if isinstance(command, Trust):
                 await self._keeper.trust(self.record, self._sides.snapshot, command.why)
         if any(isinstance(command, Save) for command in commands):
+            self._put()
+        if any(isinstance(command, Act) for command in commands):
             self._world.board.show(self.record)
-            await self._save(must=any(isinstance(command, Act) for command in commands))
-        for command in commands:
-            if isinstance(command, Act):
-                await self._act()
+            await self._act()
 
-    async def _save(self, *, must: bool = False) -> None:
+    def _note(self, note: Note) -> None:
+        self.record = noted(self.record, note)
+        service = self.record.state.case.service
+        log.info(note.kind, rollout=self.record.id, service=service, text=note.text)
+
+    def _put(self) -> None:
         self._saved_at = self._world.now()
-        await self._keeper.save(self.record, must=must)
+        self._keeper.put(self.record)
+
+    # Rolling back.
 
     async def _act(self) -> None:
-        """Try the rollback once; the next tick tries again where it was not available."""
+        """Try the rollback once; the next look tries again where it was not possible yet."""
         intent = self.record.state.intent
         assert intent is not None
+        self._world.circuit.rolled_back(intent.workload, intent.decided_at)
+        # First the intent, then the act (law 6). Writing takes time: look again what is true now.
+        if not self._intended:
+            self._intended = await self._keeper.secure(self.record)
+        if not self._intended or self._outside() is not None or not self._may_act():
+            return
         outcome = await roll_back(self._world, intent, self.record.state.case.service)
-        self._recovery = None
+        if done(outcome):
+            # Into the memory before the outcome is written, so that one write holds both.
+            self._keeper.rolled_back(self.record)
+            self._keeper.troubles.over(Trouble.ROLLBACK)
+        elif outcome.kind is OutcomeKind.UNAVAILABLE:
+            self._delayed(f"the platform does not answer: {outcome.detail}")
         await self._take(Acted(outcome, self._sides.snapshot.progress_deadline))
-        if self.record.state.verify_by is not None:
-            await self._keeper.rolled_back(self.record, outcome.at)
+
+    def _may_act(self) -> bool:
+        """Whether people still let the guard act; what they changed since the decision counts."""
+        snapshot = self._sides.snapshot
+        if self._keeper.mode(snapshot) is not Mode.ACT:
+            self._delayed("the guard may only observe here by now (mode)", at_once=True)
+            return False
+        if snapshot.paused:
+            self._delayed("a person paused this workload (spec.paused)", at_once=True)
+            return False
+        return True
+
+    def _delayed(self, why: str, *, at_once: bool = False) -> None:
+        state = self.record.state
+        if at_once or self._world.now() - state.since >= DELAY_TOLD_AFTER:
+            self._keeper.troubles.open(Trouble.ROLLBACK, why, self.record.id)
 
     async def _follow_rollback(self) -> None:
         state = self.record.state
@@ -261,18 +327,36 @@ class Guardian:
             await self._act()
             return
         if self._recovery is None:
-            self._recovery = Recovery(self._world, state)
-        event = await self._recovery.look(self._sides)
+            self._recovery = Recovery(state)
+        counters, _ = await self._gather.counters()
+        event = self._outside()
+        if event is None:
+            event = self._recovery.look(self._sides, counters, self._world.now())
         await self._take(event)
 
     async def _rehearse(self) -> None:
         """Send the rollback as a dry run while there is time to tell people (law 6)."""
-        if self.record.rehearsal is not None or self.record.state.phase is Phase.ROLLING_BACK:
-            return
-        rehearsal = await self._keeper.rehearse(self.record)
-        if rehearsal is None:
-            return
-        self.record = replace(self.record, rehearsal=rehearsal)
-        note = Note(rehearsal.at, "rehearsed", rehearsal.detail)
-        with contextlib.suppress(TemporaryError):
-            await self._perform((note, Save()))
+        pause = REHEARSE_AGAIN
+        while not self._rehearsed():
+            with contextlib.suppress(TemporaryError):
+                rehearsal = await self._keeper.rehearse(self.record)
+                if rehearsal is None:
+                    return
+                known = self.record.rehearsal
+                self.record = replace(self.record, rehearsal=rehearsal)
+                if known is None or known.detail != rehearsal.detail:
+                    self._note(Note(rehearsal.at, "rehearsed", rehearsal.detail))
+                    self._put()
+                if rehearsal.possible is False:
+                    case = self.record.state.case
+                    notice = refused_rehearsal(case, rehearsal.detail, self._world.now())
+                    self._world.deliver.tell(notice)
+            if not self._rehearsed():
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, REHEARSE_AT_LAST)
+
+    def _rehearsed(self) -> bool:
+        """Whether it is known if a rollback would work, or one is under way."""
+        rehearsal = self.record.rehearsal
+        known = rehearsal is not None and rehearsal.possible is not None
+        return known or self.record.state.phase is Phase.ROLLING_BACK

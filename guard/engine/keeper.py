@@ -19,6 +19,8 @@ from guard.core.records import RECORDS_AT_MOST, Memory, Unproven, remember_rollb
 from guard.core.states import Facts, Phase
 from guard.core.workloads import Mode
 from guard.engine import codec
+from guard.engine.troubles import Trouble
+from guard.engine.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,24 +28,29 @@ if TYPE_CHECKING:
     from guard.core.records import Record
     from guard.core.ticks import Youth
     from guard.core.workloads import Revision, Snapshot, WorkloadId
+    from guard.engine.troubles import Troubles
     from guard.engine.world import World
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
+ANSWER_WITHIN = 5.0
+"""Seconds after which a question to the store counts as not answered."""
 
 log = structlog.get_logger("guard.keeper")
 
 
 class Keeper:
-    """Holds one workload's memory and records, and writes them."""
+    """Holds one workload's memory and records, and has them written."""
 
-    def __init__(self, world: World, workload: WorkloadId, uid: str) -> None:
+    def __init__(self, world: World, workload: WorkloadId, uid: str, troubles: Troubles) -> None:
         """Start with nothing; `load` brings what was stored."""
         self._world = world
+        self.troubles = troubles
         self.memory = Memory(workload=workload, uid=uid)
         self.records: list[Record] = []
+        self.told: dict[str, str] = {}
         self.rights = Rights(may_patch=True)
-        self._lock = asyncio.Lock()
+        self._writer = Writer(world, workload, uid, self._documents, troubles)
 
     async def load(self) -> None:
         """Bring what was stored; waits until the store answers.
@@ -54,59 +61,75 @@ class Keeper:
         documents = await self._until_answered()
         memory, records = codec.decode(documents)
         if memory is not None:
-            self.memory = memory
+            self.memory = _unwatched(memory, self._world.now())
         self.records = list(records)
+        self.told = codec.decode_told(documents)
         for record in records:
             self._world.board.show(record)
         for at in self.memory.rollbacks:
-            self._world.circuit.rolled_back(at)
+            self._world.circuit.rolled_back(self.memory.workload, at)
 
     async def _until_answered(self) -> Mapping[str, str]:
         pause = FIRST_PAUSE
         while True:
             try:
-                return await self._world.platform.load(self.memory.workload, self.memory.uid)
-            except TemporaryError as error:
+                async with asyncio.timeout(ANSWER_WITHIN):
+                    return await self._world.platform.load(self.memory.workload, self.memory.uid)
+            except (TemporaryError, TimeoutError) as error:
                 log.warning("memory not loaded", workload=str(self.memory.workload), why=str(error))
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
 
     def record_of(self, rollout: str) -> Record | None:
-        """A stored record by its rollout's name."""
+        """A record by its rollout's name."""
         return next((record for record in self.records if record.id == rollout), None)
+
+    @property
+    def newest(self) -> Record | None:
+        """The newest record."""
+        return self.records[-1] if self.records else None
+
+    @property
+    def open_record(self) -> Record | None:
+        """The newest record of a rollout that has not ended."""
+        return next((r for r in reversed(self.records) if not r.state.ended), None)
 
     # Writing.
 
-    async def save(self, record: Record | None = None, *, must: bool = False) -> None:
-        """Write memory and records.
+    def put(self, record: Record | None = None) -> None:
+        """Have memory and records written soon. Never waits.
 
         Args:
             record: the record that changed, if one did.
-            must: wait until it is written (an intent before its act); else one failure is
-                counted and the next checkpoint writes it.
         """
         if record is not None:
             self._take(record)
-        pause = FIRST_PAUSE
-        while True:
-            try:
-                await self._write()
-            except GuardError as error:
-                self._world.metrics.record_failures.inc()
-                log.warning(
-                    "record not written", workload=str(self.memory.workload), why=str(error)
-                )
-                if not must:
-                    return
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
-            else:
-                return
+        self._writer.changed()
 
-    async def _write(self) -> None:
-        async with self._lock:
-            documents = codec.encode(self.memory, reversed(self.records))
-            await self._world.platform.save(self.memory.workload, self.memory.uid, documents)
+    async def secure(self, record: Record) -> bool:
+        """Write memory and this record now. Returns whether they are in the store.
+
+        An intent is secured before its act (law 6); where that fails people are told.
+        """
+        self.put(record)
+        return await self._writer.now()
+
+    async def flush(self, seconds: float) -> None:
+        """Wait until all is written, at most so long; nothing is under way afterwards."""
+        if not await self._writer.flush(seconds):
+            log.error("last checkpoint not written", workload=str(self.memory.workload))
+        await self._writer.halt()
+
+    async def retire(self) -> None:
+        """This object is gone: write no more, and take its records off the board."""
+        await self._writer.close()
+        for record in self.records:
+            self._world.board.drop(record.id)
+        self.records = []
+
+    def _documents(self) -> Mapping[str, str]:
+        documents = codec.encode(self.memory, reversed(self.records))
+        return {**documents, **codec.encode_told(self.told)}
 
     def _take(self, record: Record) -> None:
         others = [one for one in self.records if one.id != record.id]
@@ -133,47 +156,46 @@ class Keeper:
         """The workload's own label, else the guard's mode."""
         return snapshot.mode or self._world.options.mode
 
-    async def trust(self, record: Record, snapshot: Snapshot, why: str) -> None:
-        """Take a promoted candidate as known good."""
-        await self.trust_revision(record.state.case.candidate, snapshot, why, youths(record))
+    async def trust(self, record: Record, snapshot: Snapshot, why: str) -> bool:
+        """Take a promoted candidate as known good; see `trust_revision`."""
+        return await self.trust_revision(record.state.case.candidate, snapshot, why, youths(record))
 
     async def trust_revision(
         self, revision: Revision, snapshot: Snapshot, why: str, youth: Mapping[str, Youth]
     ) -> bool:
-        """Keep a revision's template and take it as known good; False where it is not in force.
+        """Keep a revision's template and take it as known good, trying once.
 
         The template is kept first: a known-good revision whose template is lost would be a
-        promise that no rollback could keep.
+        promise that no rollback could keep. The warden tries again at each of its looks.
+
+        Returns:
+            Whether it is known good now. It is not where the store did not answer, or where the
+            template in force is another one by now.
         """
         good = KnownGood(revision=revision, since=self._world.now(), why=why)
-        pause = FIRST_PAUSE
-        while True:
-            try:
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN):
                 kept = await self._world.platform.keep(snapshot, good)
-            except TemporaryError as error:
-                log.warning("template not kept", workload=str(snapshot.workload), why=str(error))
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
-            except GuardError as error:
-                log.warning("template refused", workload=str(snapshot.workload), why=str(error))
-                return False
-            else:
-                break
+        except (TemporaryError, TimeoutError) as error:
+            log.warning("template not kept", workload=str(snapshot.workload), why=str(error))
+            return False
+        except GuardError as error:
+            self.troubles.open(Trouble.TEMPLATE, str(error))
+            return False
         if kept:
             self.memory = trust(self.memory, good, youth)
+            self.troubles.over(Trouble.TEMPLATE)
+            self.put()
         return kept
 
-    async def rolled_back(self, record: Record, at: float) -> None:
-        """Remember that this candidate was rolled back."""
-        content = record.state.case.candidate.content
-        if content in self.memory.rolled_back:
-            return
-        self.memory = remember_rollback(self.memory, content, at)
-        self._world.circuit.rolled_back(at)
-        await self.save(record)
+    def rolled_back(self, record: Record) -> None:
+        """Remember that this candidate was rolled back, with the next write."""
+        intent = record.state.intent
+        assert intent is not None
+        self.memory = remember_rollback(self.memory, intent.candidate.content, intent.decided_at)
 
     def ended(self, record: Record) -> None:
-        """Note what an ended rollout leaves behind."""
+        """Note what an ended rollout leaves behind, with the next write."""
         self._world.metrics.ended.labels(record.state.phase.value).inc()
         case = record.state.case
         if record.state.phase is not Phase.UNPROVEN:
@@ -189,7 +211,11 @@ class Keeper:
         )
 
     async def rehearse(self, record: Record) -> Rehearsal | None:
-        """Send this rollout's rollback as a dry run; None where there is nothing to return to."""
+        """Send this rollout's rollback as a dry run; None where there is nothing to return to.
+
+        Raises:
+            TemporaryError: the platform did not answer.
+        """
         case = record.state.case
         good = self.memory.known_good
         if good is None or good.assumed or good.revision.content == case.candidate.content:
@@ -213,3 +239,10 @@ def youths(record: Record) -> dict[str, Youth]:
         for name, state in record.checks.items()
         if isinstance(state, ErrorRatioState)
     }
+
+
+def _unwatched(memory: Memory, now: float) -> Memory:
+    """While the guard was away nobody saw whether an unproven revision served without trouble."""
+    if memory.unproven is None:
+        return memory
+    return replace(memory, unproven=replace(memory.unproven, clean_since=now))

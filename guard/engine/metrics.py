@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from guard.core import names
 from guard.core.actions import OutcomeKind
 from guard.core.findings import Reason, Verdict
 from guard.core.states import ENDS, Phase
+
+if TYPE_CHECKING:
+    from guard.core.workloads import WorkloadId
 
 ACTIVE = tuple(phase for phase in Phase if phase not in ENDS)
 SOURCES = ("scrape", "prometheus", "health", "expression")
@@ -110,6 +115,12 @@ class Metrics:
         for source in SOURCES:
             for answer in ANSWERS:
                 self.samples.labels(source, answer)
+
+    def forget(self, workload: WorkloadId) -> None:
+        """Drop the label sets that name a workload that is guarded no longer."""
+        labels = {"namespace": workload.namespace, "workload": workload.name}
+        self.rollback_started.remove_by_labels(labels)
+        self.rights_missing.remove_by_labels(labels)
 
     def channel(self, name: str) -> None:
         """Make a channel's label sets exist."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
+from guard.core.errors import TemporaryError
 from guard.core.workloads import Gone
 from guard.engine.tasks import persist
 from guard.engine.warden import Warden
@@ -18,6 +21,13 @@ if TYPE_CHECKING:
     from guard.core.workloads import WorkloadId
     from guard.engine.catalogue import Catalogue
     from guard.engine.world import World
+
+STOP_WITHIN = 2.5
+"""Seconds that the wardens have for their last checkpoints."""
+DRAIN_WITHIN = 1.0
+"""Seconds that the channels have for the last notices."""
+NOTHING_THERE_AFTER = 10.0
+"""Seconds of watching without a single workload after which there is none to guard yet."""
 
 log = structlog.get_logger("guard.supervisor")
 
@@ -31,25 +41,42 @@ class Supervisor:
         self._catalogue = catalogue
         self._wardens: dict[WorkloadId, Warden] = {}
         self._tasks: dict[WorkloadId, asyncio.Task[None]] = {}
-        self.ready = False
+        self._seen = False
+        self._watching_since: float | None = None
+        world.metrics.circuit.set_function(lambda: float(world.circuit.open))
+        world.metrics.workloads.set_function(self._guarded)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the workloads that are there have been seen, or there seem to be none."""
+        since = self._watching_since
+        return self._seen or (
+            since is not None and self._world.now() - since >= NOTHING_THERE_AFTER
+        )
 
     async def run(self) -> None:
         """Watch until cancelled; then every warden stops with its last checkpoint."""
-        delivery = asyncio.create_task(self._world.deliver.run(), name="deliver")
+        metrics = self._world.metrics
+        delivery = asyncio.create_task(
+            persist("deliver", self._world.deliver.run, metrics), name="deliver"
+        )
         self._world.platform.follow(self._catalogue.workloads)
         try:
-            await persist("watch", self._watch, self._world.metrics)
+            await persist("watch", self._watch, metrics)
         finally:
             await self._stop(delivery)
 
     async def _stop(self, delivery: asyncio.Task[None]) -> None:
-        for task in self._tasks.values():
+        tasks = list(self._tasks.values())
+        for task in tasks:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks.values())
-        await self._world.deliver.drain(1.0)
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=STOP_WITHIN)
+            for task in late:
+                log.error("not stopped in time", task=task.get_name())
+        await self._world.deliver.drain(DRAIN_WITHIN)
         delivery.cancel()
-        await asyncio.gather(delivery, return_exceptions=True)
+        await asyncio.wait([delivery])
 
     def take(self, services: Iterable[Service]) -> None:
         """Put changed SLO files in force."""
@@ -59,28 +86,40 @@ class Supervisor:
             warden.poke()
 
     async def _watch(self) -> None:
-        async for item in self._world.platform.watch():
-            self.ready = True
-            self._sweep()
-            warden = self._warden(item.workload)
-            if isinstance(item, Gone):
-                warden.gone()
-            else:
-                warden.see(item)
-            self._world.metrics.workloads.set(len(self._wardens))
+        self._watching_since = self._world.now()
+        watching = self._world.platform.watch()
+        try:
+            async for item in watching:
+                self._seen = True
+                warden = self._warden(item.workload)
+                if isinstance(item, Gone):
+                    warden.gone()
+                else:
+                    warden.see(item)
+        finally:
+            if isinstance(watching, AsyncGenerator):
+                await watching.aclose()
+        # A guard that sees nothing any more must not look as if nothing happened.
+        message = "the platform's watch ended by itself"
+        raise TemporaryError(message)
 
     def _warden(self, workload: WorkloadId) -> Warden:
-        warden = self._wardens.get(workload)
-        if warden is None:
-            warden = Warden(self._world, self._catalogue, workload)
-            self._wardens[workload] = warden
-            name = f"warden:{workload}"
-            self._tasks[workload] = asyncio.create_task(
-                persist(name, warden.run, self._world.metrics), name=name
-            )
+        task = self._tasks.get(workload)
+        if task is not None and not task.done():
+            return self._wardens[workload]
+        warden = Warden(self._world, self._catalogue, workload)
+        name = f"warden:{workload}"
+        run = persist(name, warden.run, self._world.metrics, warden.failing)
+        task = asyncio.create_task(run, name=name)
+        self._wardens[workload] = warden
+        self._tasks[workload] = task
+        task.add_done_callback(partial(self._sweep, workload))
         return warden
 
-    def _sweep(self) -> None:
-        for workload, task in list(self._tasks.items()):
-            if task.done():
-                del self._tasks[workload], self._wardens[workload]
+    def _sweep(self, workload: WorkloadId, task: asyncio.Task[None]) -> None:
+        """Let go of a warden whose workload is gone, unless another one keeps it already."""
+        if self._tasks.get(workload) is task:
+            del self._tasks[workload], self._wardens[workload]
+
+    def _guarded(self) -> float:
+        return float(sum(warden.guarding for warden in self._wardens.values()))

@@ -1,39 +1,37 @@
-"""The warden: one task that keeps one workload, and sees when a rollout begins.
+"""The warden: one task that keeps one workload, and has each of its rollouts followed.
 
-A rollout is a new current revision that is not the known-good one. Everything else (scaling,
-labels, a restart of the guard) begins nothing.
+It looks whenever something changed, and now and then all the same. While a guardian follows a
+rollout it only passes on what the guardian must know.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
 
-from guard.core import stories
-from guard.core.actions import KnownGood
 from guard.core.errors import GuardError
-from guard.core.records import Record, noted
-from guard.core.states import Case, Note, Phase, State
-from guard.core.ticks import Frame
 from guard.core.workloads import Mode
-from guard.engine import checks, optin
 from guard.engine.guardian import Guardian
 from guard.engine.keeper import Keeper
+from guard.engine.optin import OptIn
+from guard.engine.rights import RightsCheck
+from guard.engine.sight import Sight
 from guard.engine.tasks import persist
+from guard.engine.troubles import SOUND_AFTER, Trouble, Troubles
 
 if TYPE_CHECKING:
-    from guard.core.policy import Policy
+    from guard.core.records import Record
     from guard.core.workloads import Snapshot, WorkloadId
     from guard.engine.catalogue import Catalogue
     from guard.engine.world import World
 
 LOOK_EVERY = 5.0
 """Seconds after which a warden looks again although nothing changed (trust, rights)."""
-RIGHTS_EVERY = 3600.0
+READ_AGAIN = 60.0
+"""Seconds until a memory that could not be read is read again."""
 LAST_SAVE_WITHIN = 1.5
 """Seconds that a stopping guard takes for its last checkpoint."""
 
@@ -51,14 +49,21 @@ class Warden:
         self._snapshot: Snapshot | None = None
         self._changed = asyncio.Event()
         self._gone = False
+        self._off = False
+        self._troubles = Troubles(world, workload)
+        self._rights = RightsCheck(world, workload)
+        self._opt_in = OptIn(world, catalogue)
         self._keeper: Keeper | None = None
+        self._unread_uid = ""
+        self._read_again_at = 0.0
         self._guardian: Guardian | None = None
         self._task: asyncio.Task[Record] | None = None
-        self._rights_at: float | None = None
+        self.guarding = False
 
     def see(self, snapshot: Snapshot) -> None:
-        """Take the newest snapshot."""
+        """Take the newest snapshot; the workload is there, also if it was gone before."""
         self._snapshot = snapshot
+        self._gone = False
         if self._guardian is not None:
             self._guardian.see(snapshot)
         self._changed.set()
@@ -76,207 +81,162 @@ class Warden:
 
     async def run(self) -> None:
         """Keep the workload until it is gone."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
         try:
             while True:
                 self._changed.clear()
                 await self._look()
+                if clock() - began >= SOUND_AFTER:
+                    self._troubles.over(Trouble.WARDEN)
                 if self._gone and self._task is None:
-                    await self._world.platform.forget(self._workload)
-                    self._catalogue.forget(self._workload)
-                    return
+                    await self._forget()
+                    if self._gone:
+                        return
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_EVERY):
                         await self._changed.wait()
         finally:
             await self._stop()
 
+    def failing(self, failures: int) -> None:
+        """`run` failed, so many times in a row."""
+        self._troubles.failing(Trouble.WARDEN, failures)
+
     async def _stop(self) -> None:
-        if self._task is None or self._keeper is None or self._guardian is None:
-            return
-        self._task.cancel()
-        await asyncio.wait([self._task])
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LAST_SAVE_WITHIN):
-                await self._keeper.save(self._guardian.record)
+        """Stop what is under way with its last checkpoint; `run` may be called again."""
+        task, self._task = self._task, None
+        guardian, self._guardian = self._guardian, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+        await self._rights.close()
+        if self._keeper is not None and not self._gone:
+            self._keeper.put(guardian.record if guardian is not None else None)
+            await self._keeper.flush(LAST_SAVE_WITHIN)
+
+    async def _forget(self) -> None:
+        """Let go of a workload that is gone, and of all that names it."""
+        keeper, self._keeper = self._keeper, None
+        self._guarded(now=False)
+        if keeper is not None:
+            await keeper.retire()
+        self._catalogue.forget(self._workload)
+        try:
+            await self._world.platform.forget(self._workload)
+        except GuardError as error:
+            log.warning("not forgotten", workload=str(self._workload), why=str(error))
+
+    # Looking.
 
     async def _look(self) -> None:
+        self._end()
         snapshot = self._snapshot
-        if snapshot is None:
+        if snapshot is None or self._gone:
             return
-        await self._ended()
         policy = self._catalogue.policy(snapshot)
         if policy is None or snapshot.itself:
             self._leave(snapshot)
             return
-        if self._task is not None or self._gone:
-            return
+        self._off = False
+        self._troubles.concern(policy.service, policy.owner)
         keeper = await self._kept(snapshot)
-        await self._rights(keeper, snapshot)
-        if keeper.mode(snapshot) is Mode.OFF or not snapshot.observed:
+        if keeper is None:
             return
-        await self._opted_in(snapshot)
-        policy = self._catalogue.policy(snapshot) or policy
-        await self._consider(keeper, snapshot, policy)
+        self._guarded(now=True)
+        self._rights.look(keeper)
+        if self._task is None:
+            await self._between(keeper, snapshot)
+
+    async def _between(self, keeper: Keeper, snapshot: Snapshot) -> None:
+        """Look for a rollout to follow."""
+        if keeper.open_record is None:
+            if keeper.mode(snapshot) is Mode.OFF:
+                return
+            await self._opt_in.settle(keeper, snapshot)
+        snapshot = self._snapshot or snapshot
+        policy = self._catalogue.policy(snapshot)
+        if policy is None or not snapshot.observed or snapshot.uid != keeper.memory.uid:
+            return  # It changed meanwhile, or is about to: the next look is at hand.
+        record = await Sight(self._world, keeper).look(snapshot, policy)
+        if record is not None:
+            self._start(keeper, record)
 
     def _leave(self, snapshot: Snapshot) -> None:
         """Nobody asks for this workload to be guarded (any longer), or it is the guard."""
+        if snapshot.itself and not self._off:
+            log.warning("the guard does not guard itself", workload=str(self._workload))
+        self._off = True
         if self._guardian is not None:
             self._guardian.turn_off()
-        if snapshot.itself and self._keeper is None and self._rights_at is None:
-            self._rights_at = self._world.now()
-            log.warning("the guard does not guard itself", workload=str(snapshot.workload))
+        if not snapshot.opted_in:
+            self._catalogue.forget(self._workload)
+        if self.guarding:
+            log.info("not guarded any more", workload=str(self._workload))
+        self._guarded(now=False)
 
-    async def _kept(self, snapshot: Snapshot) -> Keeper:
-        """This very object's keeper: a new object under an old name is another workload."""
-        if self._keeper is None or self._keeper.memory.uid != snapshot.uid:
-            keeper = Keeper(self._world, snapshot.workload, snapshot.uid)
-            await keeper.load()
-            self._keeper = keeper
-            self._rights_at = None
-        return self._keeper
+    def _guarded(self, *, now: bool) -> None:
+        if self.guarding and not now:
+            self._rights.anew()
+            self._troubles.all_over()
+            self._world.metrics.forget(self._workload)
+        self.guarding = now
 
-    async def _rights(self, keeper: Keeper, snapshot: Snapshot) -> None:
-        now = self._world.now()
-        if self._rights_at is not None and now - self._rights_at < RIGHTS_EVERY:
-            return
+    async def _kept(self, snapshot: Snapshot) -> Keeper | None:
+        """This very object's keeper: a new object under an old name is another workload.
+
+        None while what is stored cannot be read: without it nothing is known good.
+        """
+        keeper = self._keeper
+        if keeper is not None and (keeper.memory.uid == snapshot.uid or self._task is not None):
+            return keeper
+        if snapshot.uid == self._unread_uid and self._world.now() < self._read_again_at:
+            return None
+        if keeper is not None:
+            self._keeper = None
+            await keeper.retire()
+            self._rights.anew()
+        keeper = Keeper(self._world, self._workload, snapshot.uid, self._troubles)
         try:
-            keeper.rights = await self._world.platform.rights(snapshot.workload)
+            await keeper.load()
         except GuardError as error:
-            log.warning("rights not known", workload=str(snapshot.workload), why=str(error))
-            return
-        self._rights_at = now
-        missing = keeper.rights.missing
-        self._world.metrics.rights_missing.labels(
-            snapshot.workload.namespace, snapshot.workload.name
-        ).set(len(missing))
-        if missing:
-            log.warning("rights missing", workload=str(snapshot.workload), missing=list(missing))
+            self._unread_uid = snapshot.uid
+            self._read_again_at = self._world.now() + READ_AGAIN
+            self._troubles.open(Trouble.MEMORY, str(error))
+            log.warning("memory not read", workload=str(self._workload), why=str(error))
+            return None
+        self._troubles.over(Trouble.MEMORY)
+        self._keeper = keeper
+        return keeper
 
-    async def _opted_in(self, snapshot: Snapshot) -> None:
-        policies = self._catalogue.undecided(snapshot)
-        if not policies or not any(pod.ready for pod in snapshot.pods):
-            return
-        policy, text = await optin.choose(self._world, policies, snapshot)
-        self._catalogue.choose(snapshot.workload, policy)
-        self._world.deliver.tell(optin.notice(snapshot, policy, text, self._world.now()))
+    # Following a rollout.
 
-    # Seeing a rollout begin.
-
-    async def _consider(self, keeper: Keeper, snapshot: Snapshot, policy: Policy) -> None:
-        open_record = next((r for r in reversed(keeper.records) if not r.state.ended), None)
-        if open_record is not None:
-            # Begun before the guard went away; what happened meanwhile it will see itself.
-            self._start(keeper, open_record, snapshot)
-            return
-        if keeper.memory.known_good is None and not await self._first_sight(keeper, snapshot):
-            return
-        good = keeper.memory.known_good
-        if good is not None and snapshot.current.hash == good.revision.hash:
-            return
-        if keeper.record_of(_name(snapshot)) is not None:
-            await self._trust_in_time(keeper, snapshot)
-            return
-        if snapshot.replicas == 0:
-            return
-        await self._begin(keeper, snapshot, policy)
-
-    async def _first_sight(self, keeper: Keeper, snapshot: Snapshot) -> bool:
-        """Find what is known good. Returns whether a rollout may be considered now."""
-        if snapshot.complete and snapshot.replicas > 0:
-            why = "was serving alone when the guard first saw the workload"
-            if await keeper.trust_revision(snapshot.current, snapshot, why, {}):
-                await keeper.save()
-            return False
-        oldest = _oldest_serving(snapshot)
-        if oldest is None:
-            return False
-        keeper.memory = replace(keeper.memory, known_good=oldest)
-        return True
-
-    async def _trust_in_time(self, keeper: Keeper, snapshot: Snapshot) -> None:
-        """An unproven revision that served long enough without trouble is known good (law 5)."""
-        unproven = keeper.memory.unproven
-        if unproven is None or unproven.revision.hash != snapshot.current.hash:
-            return
-        now = self._world.now()
-        clean = snapshot.complete and all(pod.ready for pod in snapshot.pods)
-        if not clean:
-            keeper.memory = replace(keeper.memory, unproven=replace(unproven, clean_since=now))
-        elif now - unproven.clean_since >= unproven.trust_after:
-            why = f"served {unproven.trust_after / 60:.0f} min without trouble"
-            if await keeper.trust_revision(snapshot.current, snapshot, why, unproven.youth):
-                await keeper.save()
-
-    async def _begin(self, keeper: Keeper, snapshot: Snapshot, policy: Policy) -> None:
-        now = self._world.now()
-        case = Case(
-            rollout=_name(snapshot),
-            workload=snapshot.workload,
-            uid=snapshot.uid,
-            service=policy.service,
-            owner=policy.owner,
-            candidate=snapshot.current,
-            stable=keeper.memory.known_good,
-            began_at=now,
-            policy=policy,
-        )
-        frame = Frame(
-            began_at=now,
-            alpha=policy.alpha,
-            beta=policy.beta,
-            counted=checks.counted(policy),
-            interval=self._world.options.scrape_interval,
-            youth=keeper.memory.youth,
-        )
-        record = Record(
-            state=State(case=case, phase=Phase.PROGRESSING, since=now),
-            mode=keeper.mode(snapshot),
-            frame=frame,
-            checks={check.name: checks.begin(check, frame) for check in policy.checks},
-        )
-        record = noted(record, Note(now, "began", stories.release(case)))
-        log.info("began", rollout=case.rollout, service=case.service)
-        self._world.deliver.tell(stories.began(record.state, now))
-        self._start(keeper, record, snapshot)
-        await keeper.save(record)
-
-    def _start(self, keeper: Keeper, record: Record, snapshot: Snapshot) -> None:
+    def _start(self, keeper: Keeper, record: Record) -> None:
         self._world.board.show(record)
         name = f"rollout:{record.id}"
 
         async def work() -> Record:
             # After a defect the guardian goes on from its last record.
             latest = keeper.record_of(record.id) or record
-            self._guardian = Guardian(self._world, keeper, latest, self._snapshot or snapshot)
+            assert self._snapshot is not None
+            guardian = self._guardian = Guardian(self._world, keeper, latest, self._snapshot)
             if self._gone:
-                self._guardian.gone()
-            return await self._guardian.run()
+                guardian.gone()
+            if self._off:
+                guardian.turn_off()
+            return await guardian.run()
 
-        self._task = asyncio.create_task(persist(name, work, self._world.metrics), name=name)
+        def failing(failures: int) -> None:
+            self._troubles.failing(Trouble.TASK, failures, record.id)
+
+        self._task = asyncio.create_task(
+            persist(name, work, self._world.metrics, failing), name=name
+        )
         self._task.add_done_callback(lambda _: self._changed.set())
 
-    async def _ended(self) -> None:
-        """Put an ended rollout away."""
-        if self._task is None or not self._task.done() or self._keeper is None:
-            return
-        record = self._task.result()
-        self._task = None
-        self._guardian = None
-        self._keeper.ended(record)
-        await self._keeper.save(record)
-
-
-def _name(snapshot: Snapshot) -> str:
-    return f"{snapshot.workload}@{snapshot.current.hash}#{snapshot.current.number}"
-
-
-def _oldest_serving(snapshot: Snapshot) -> KnownGood | None:
-    """The oldest revision with ready pods, where a rollout was under way at first sight."""
-    serving = {pod.revision for pod in snapshot.pods if pod.ready}
-    others = [r for r in snapshot.revisions if r.hash in serving]
-    others = [r for r in others if r.hash != snapshot.current.hash]
-    if not others:
-        return None
-    oldest = min(others, key=lambda revision: revision.number)
-    why = "the oldest revision with ready pods when the guard came, an assumption"
-    return KnownGood(revision=oldest, since=snapshot.at, why=why, assumed=True)
+    def _end(self) -> None:
+        """Put an ended rollout away; its last record is in the keeper already."""
+        if self._task is not None and self._task.done():
+            self._task.result()
+            self._task = None
+            self._guardian = None

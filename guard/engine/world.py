@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from guard.core.workloads import Mode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from guard.core.workloads import WorkloadId
     from guard.engine.board import Board
     from guard.engine.deliver import Deliverer
     from guard.engine.metrics import Metrics
@@ -35,24 +35,41 @@ class Options:
 
 
 class Circuit:
-    """The circuit breaker of law 7, across all workloads."""
+    """The circuit breaker of law 7, across all workloads.
+
+    A rollback counts from its decision on: twenty workloads that fail in one moment must not all
+    be rolled back because none of them was done yet.
+    """
 
     def __init__(self, options: Options, now: Callable[[], float]) -> None:
         """Start closed."""
         self._options = options
         self._now = now
-        self._times: deque[float] = deque()
+        self._counted: set[tuple[WorkloadId, float]] = set()
 
-    def rolled_back(self, at: float) -> None:
-        """Count one rollback."""
-        self._times.append(at)
+    def rolled_back(self, workload: WorkloadId, at: float) -> None:
+        """Count the rollback that was decided then; once, however often it is named."""
+        self._forget_old()
+        if at > self._horizon:
+            self._counted.add((workload, at))
+
+    def not_rolled_back(self, workload: WorkloadId, at: float) -> None:
+        """The rollback that was decided then came to nothing."""
+        self._counted.discard((workload, at))
 
     @property
     def open(self) -> bool:
         """Whether the next rollback must not be automatic."""
-        horizon = self._now() - self._options.circuit_window
-        recent = sum(1 for at in self._times if at > horizon)
-        return recent >= self._options.circuit_breaker
+        self._forget_old()
+        return len(self._counted) >= self._options.circuit_breaker
+
+    @property
+    def _horizon(self) -> float:
+        return self._now() - self._options.circuit_window
+
+    def _forget_old(self) -> None:
+        horizon = self._horizon
+        self._counted = {(workload, at) for workload, at in self._counted if at > horizon}
 
 
 @dataclass(frozen=True, slots=True)

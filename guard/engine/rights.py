@@ -1,0 +1,73 @@
+"""What the guard may do to a workload: asked at the start and hourly, beside everything else."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+
+from guard.core.errors import GuardError
+from guard.engine.tasks import persist
+
+if TYPE_CHECKING:
+    from guard.core.workloads import WorkloadId
+    from guard.engine.keeper import Keeper
+    from guard.engine.world import World
+
+EVERY = 3600.0
+AGAIN = 30.0
+"""Seconds until it is asked again where the platform did not answer."""
+ANSWER_WITHIN = 10.0
+
+log = structlog.get_logger("guard.rights")
+
+
+class RightsCheck:
+    """Keeps one workload's rights current. No rollout waits for an answer."""
+
+    def __init__(self, world: World, workload: WorkloadId) -> None:
+        """Start with nothing asked."""
+        self._world = world
+        self._workload = workload
+        self._due = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    def look(self, keeper: Keeper) -> None:
+        """Ask if it is time to. Never waits."""
+        under_way = self._task is not None and not self._task.done()
+        if under_way or self._world.now() < self._due:
+            return
+        self._due = self._world.now() + EVERY
+        name = f"rights:{self._workload}"
+        ask = partial(self._ask, keeper)
+        self._task = asyncio.create_task(persist(name, ask, self._world.metrics), name=name)
+
+    def anew(self) -> None:
+        """Ask at the next look: this is another object, or it is guarded again."""
+        self._due = 0.0
+
+    async def close(self) -> None:
+        """Drop a question under way. Idempotent."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _ask(self, keeper: Keeper) -> None:
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN):
+                rights = await self._world.platform.rights(self._workload)
+        except (GuardError, TimeoutError) as error:
+            self._due = self._world.now() + AGAIN
+            why = str(error) or f"no answer within {ANSWER_WITHIN:.0f} s"
+            log.warning("rights not known", workload=str(self._workload), why=why)
+            return
+        keeper.rights = rights
+        self._world.metrics.rights_missing.labels(
+            self._workload.namespace, self._workload.name
+        ).set(len(rights.missing))
+        if rights.missing:
+            missing = list(rights.missing)
+            log.warning("rights missing", workload=str(self._workload), missing=missing)
