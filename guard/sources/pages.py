@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from math import inf, nextafter
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
@@ -112,7 +113,9 @@ class Pages:
             ) as answer:
                 at = self._now()
                 bad = answer.status >= BAD
-                self._ledger.note(uid, at, bad=bad, container=target.container)
+                # Later than `as_of` by any clock: a page does not count the request for itself.
+                ended = max(at, nextafter(as_of, inf))
+                self._ledger.note(uid, ended, bad=bad, container=target.container)
                 return await _page(answer, at, as_of)
         except TROUBLES as error:
             if was_sent(error):
@@ -132,12 +135,21 @@ async def _page(answer: aiohttp.ClientResponse, at: float, as_of: float) -> Page
     if body is None:
         words = f"it answers more than {BODY_AT_MOST // 1_000_000} MB"
         return Unavailable(UnavailableReason.TOO_LARGE, words)
-    openmetrics = answer.content_type == _OPENMETRICS
     if body.lstrip()[:1] == b"<":
         return Unavailable(UnavailableReason.MALFORMED, "it answers a page for people")
-    if openmetrics and not body.rstrip().endswith(b"# EOF"):
+    openmetrics = answer.content_type == _OPENMETRICS
+    if not _is_whole(answer, body, openmetrics=openmetrics):
         return Unavailable(UnavailableReason.MALFORMED, "the answer was cut off")
     return Page(Exposition(body, openmetrics), at, as_of)
+
+
+def _is_whole(answer: aiohttp.ClientResponse, body: bytes, *, openmetrics: bool) -> bool:
+    """Whether nothing is missing at the end, as far as HTTP and the format can tell."""
+    if openmetrics:
+        return body.rstrip().endswith(b"# EOF")
+    told = "Content-Length" in answer.headers or "Transfer-Encoding" in answer.headers
+    # Of a compressed body HTTP tells the length, but not whether the compression had ended.
+    return (told and "Content-Encoding" not in answer.headers) or body[-1:] in {b"", b"\n"}
 
 
 async def _body(answer: aiohttp.ClientResponse) -> bytes | None:
