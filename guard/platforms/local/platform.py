@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -20,7 +21,7 @@ from guard.platforms.local.template import Template
 from guard.platforms.local.workload import Labels, LocalWorkload
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 
 NAME = "local"
 
@@ -77,6 +78,17 @@ class Local:
         found = self._workloads.get(workload)
         return found.snapshot() if found else Gone(workload, self._now())
 
+    async def until(
+        self, workload: WorkloadId, wanted: Callable[[Snapshot], bool]
+    ) -> Snapshot | None:
+        """Wait for a snapshot of a workload that is as wanted; None where the platform closes."""
+        with self._watching((workload,)) as watch:
+            while (changed := await watch.next()) is not None:
+                item = self.snapshot(workload)
+                if changed == workload and isinstance(item, Snapshot) and wanted(item):
+                    return item
+        return None
+
     # What the guard asks.
 
     def follow(self, workloads: frozenset[WorkloadId]) -> None:
@@ -87,10 +99,8 @@ class Local:
 
     async def watch(self) -> AsyncIterator[Snapshot | Gone]:
         """Yield a followed workload whenever it changed; first all of them."""
-        watch = _Watch(self._workloads)
-        self._watches.add(watch)
         seen: set[WorkloadId] = set()
-        try:
+        with self._watching(self._workloads) as watch:
             while (workload := await watch.next()) is not None:
                 item = self.snapshot(workload)
                 if isinstance(item, Gone):
@@ -101,8 +111,6 @@ class Local:
                     # One that is followed no longer is shown all the same: the guard leaves it.
                     seen.add(workload)
                     yield item
-        finally:
-            self._watches.discard(watch)
 
     async def rehearse(self, intent: Intent) -> Rehearsal:
         """Say what a rollback by this intent would come to."""
@@ -205,6 +213,15 @@ class Local:
         if not task.cancelled():
             task.result()  # A defect reaches the loop's exception handler, and is not lost.
 
+    @contextmanager
+    def _watching(self, workloads: Iterable[WorkloadId]) -> Iterator[_Watch]:
+        watch = _Watch(workloads)
+        self._watches.add(watch)
+        try:
+            yield watch
+        finally:
+            self._watches.discard(watch)
+
     def _changed(self, workload: WorkloadId) -> None:
         for watch in self._watches:
             watch.mark(workload)
@@ -213,7 +230,7 @@ class Local:
 class _Watch:
     """Which workloads one watcher has not seen since they changed."""
 
-    def __init__(self, workloads: Mapping[WorkloadId, LocalWorkload]) -> None:
+    def __init__(self, workloads: Iterable[WorkloadId]) -> None:
         self._changed: dict[WorkloadId, None] = dict.fromkeys(workloads)
         self._any = asyncio.Event()
         self._closed = False

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from guard.core.workloads import Revision, WorkloadId
     from guard.platforms.local.template import Template
 
-PROBE_PERIOD = 2.0
-"""Seconds between two readiness probes, from the moment when the pod listens."""
+PROBE_PERIOD = 10.0
+"""Seconds between two readiness probes, the first in the moment when the pod listens (the
+kubelet's default). What probes may have sent is set off against users' requests, so a shorter
+period would make the first requests of each pod tell less."""
 PROBE_TIMEOUT = 1.0
 FAILURES_TO_UNREADY = 3
 """Failed probes in a row that take readiness away (the kubelet's default)."""

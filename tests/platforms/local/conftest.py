@@ -51,10 +51,9 @@ class Shop:
     async def until(self, wanted: Callable[[Snapshot], bool]) -> Snapshot:
         """Wait until a snapshot is as wanted."""
         async with asyncio.timeout(WITHIN):
-            async for item in self.local.watch():
-                if isinstance(item, Snapshot) and item.workload == self.id and wanted(item):
-                    return item
-        raise AssertionError
+            snapshot = await self.local.until(self.id, wanted)
+        assert snapshot is not None
+        return snapshot
 
     @staticmethod
     def known_good(revision: Revision) -> KnownGood:
