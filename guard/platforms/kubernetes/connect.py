@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from ssl import SSLError
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -30,16 +31,19 @@ if TYPE_CHECKING:
 
     from guard.config.settings import Settings
 
-    Load = Callable[[], Coroutine[None, None, None]]
+    Load = Callable[[Any], Coroutine[None, None, None]]
 
 REFRESH_EVERY: Final = 60.0
 """Seconds that a token is used before its source is asked again. A kubelet renews tokens at 80% of
 their life of at least 10 minutes, so that the old one is good for 2 minutes more."""
 LOAD_WITHIN: Final = 30.0
 """Seconds that a kubeconfig's exec plugin may take."""
+NO_CREDENTIALS: Final = "its exec plugin gave no credentials"
 TOKEN: Final = "BearerToken"
 
-_FAILURES = (ConfigException, YAMLError, ClientError, OSError, ValueError, KeyError)
+_MALFORMED = (ConfigException, ValueError, KeyError, TypeError, AttributeError)
+"""What the library raises for a file that is not what it expects, a missing key among them."""
+_FAILURES = (*_MALFORMED, YAMLError, ClientError, OSError)
 
 # The library says that it is typed, and its loaders are not.
 _files: Any = kube_config
@@ -56,34 +60,31 @@ async def connect(settings: Settings) -> Api:
     """
     # The library logs what a credential plugin wrote to its stderr.
     logging.getLogger(kube_config.__name__).disabled = True
-    configuration: Any = Configuration()
-    load = (
-        _service_account(configuration)
-        if settings.kubeconfig is None
-        else _kubeconfig(configuration, settings.kubeconfig)
-    )
-    where = settings.kubeconfig or "the pod's service account (and KUBECONFIG names no file)"
+    load = _kubeconfig(settings.kubeconfig) if settings.kubeconfig else _service_account()
     try:
-        await _in_thread(load)
-        _check(configuration)
+        configuration = await _loaded(load)
         client = await asyncio.to_thread(_client, configuration)
-    except _FAILURES as error:
+    except (_Unusable, *_FAILURES) as error:
+        where = settings.kubeconfig or "the pod's service account (and KUBECONFIG names no file)"
         text = f"{where}: cannot be used: {_words(error)}"
         raise ConfigurationError(text) from None
     configuration.refresh_api_key_hook = _Refresh(load)
     return Api(client)
 
 
-def _kubeconfig(configuration: Any, path: Path) -> Load:
+def _kubeconfig(path: Path) -> Load:
     """Load a kubeconfig; later calls ask its token file or plugin anew, where it has one."""
     loader: Any = None
 
-    async def load() -> None:
+    async def load(configuration: Any) -> None:
         nonlocal loader
         if loader is None:
             loader = await _files.load_kube_config(
                 str(path), client_configuration=configuration, persist_config=False
             )
+            user = loader._user  # noqa: SLF001 - a failed plugin shows in no other way
+            if user and "exec" in user and not (configuration.api_key or configuration.cert_file):
+                raise _Unusable(NO_CREDENTIALS)
         else:
             await loader.load_and_set(configuration)
 
@@ -91,36 +92,35 @@ def _kubeconfig(configuration: Any, path: Path) -> Load:
 
 
 def _service_account(
-    configuration: Any,
     token: str = incluster_config.SERVICE_TOKEN_FILENAME,
     authority: str = incluster_config.SERVICE_CERT_FILENAME,
 ) -> Load:
     """Read what the kubelet mounts; later calls read the token anew."""
 
-    async def load() -> None:
+    async def load(configuration: Any) -> None:
         _pods.InClusterConfigLoader(
             token_filename=token, cert_filename=authority, try_refresh_token=False
         ).load_and_set(configuration)
-        configuration.api_key[TOKEN] = configuration.api_key[TOKEN].strip()
 
     return load
 
 
-async def _in_thread(load: Load) -> None:
-    """Run a loader on a loop of its own: it reads files and waits for plugins as it likes."""
-    await asyncio.to_thread(asyncio.run, asyncio.wait_for(load(), LOAD_WITHIN))
-
-
-def _check(configuration: Any) -> None:
-    scheme = urlsplit(configuration.proxy or "http:").scheme
-    if scheme not in {"http", "https"}:
-        text = f"its proxy-url begins with {scheme}, http and https are known"
-        raise ConfigurationError(text)
+async def _loaded(load: Load) -> Any:
+    """Run a loader in a thread, on a loop of its own: it reads files and waits for plugins."""
+    configuration: Any = Configuration()
+    await asyncio.to_thread(asyncio.run, asyncio.wait_for(load(configuration), LOAD_WITHIN))
+    # A line's end, which most files have, cannot be sent.
+    configuration.api_key = {key: text.strip() for key, text in configuration.api_key.items()}
+    return configuration
 
 
 def _client(configuration: Any) -> ApiClient:
     if configuration.proxy is None:
         configuration.proxy = _proxy(configuration.host)
+    scheme = urlsplit(configuration.proxy or "http:").scheme
+    if scheme not in {"http", "https"}:
+        text = f"its proxy-url begins with {scheme}, http and https are known"
+        raise _Unusable(text)
     # Else each request would look for a .netrc, whose password is not for this server.
     configuration.client_session_kwargs = {"trust_env": False, "read_bufsize": 2**16}
     configuration.retries = None
@@ -137,6 +137,10 @@ def _proxy(host: str) -> str | None:
     return getproxies().get(parts.scheme)
 
 
+class _Unusable(Exception):
+    """What is wrong with a kubeconfig, in words that are safe to show."""
+
+
 class _Refresh:
     """Asks the token's source anew at most every `REFRESH_EVERY` seconds."""
 
@@ -144,19 +148,23 @@ class _Refresh:
         self._load = load
         self._at = time.monotonic()
 
-    async def __call__(self, _configuration: Any) -> None:
+    async def __call__(self, configuration: Any) -> None:
         """Called by the client before each request; others go on with the old token meanwhile."""
         if time.monotonic() - self._at < REFRESH_EVERY:
             return
         self._at = time.monotonic()
         try:
-            await _in_thread(self._load)
+            configuration.api_key = (await _loaded(self._load)).api_key
         except _FAILURES as error:
             log.warning("token not renewed, the old one stays", why=_words(error))
 
 
 def _words(error: BaseException) -> str:
     """What is wrong, without what the library says: that can hold a user's whole entry."""
+    if isinstance(error, _Unusable):
+        return str(error)
+    if isinstance(error, SSLError):
+        return "a certificate or key cannot be read"
     if isinstance(error, TimeoutError):
         return f"its plugin did not answer within {LOAD_WITHIN:g} s"
     if isinstance(error, YAMLError):
