@@ -1,0 +1,203 @@
+"""Asks Prometheus, or a server that speaks its API, over HTTP: instant queries and nothing else.
+
+The law of this module: whatever happens on the way is an `Unavailable` with its reason, in time and
+without a secret in it. Foreign exceptions are mapped here, once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+import ssl
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+
+from guard import __version__
+from guard.core.errors import ConfigurationError
+from guard.core.samples import Unavailable, UnavailableReason
+from guard.sources.lookup import address
+from guard.sources.prometheus_answers import ResultType, Series, read
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from guard.config.settings import Settings
+    from guard.sources.lookup import Address
+
+BODY_AT_MOST: Final = 8_000_000
+"""Bytes of one answer, unpacked: some 25,000 series, read in about 50 ms."""
+QUERY_AT_MOST: Final = 14_000
+"""Characters of one query sent by POST. VictoriaMetrics refuses more than 16 KiB by default
+(-search.maxQueryLen); Prometheus has no limit."""
+QUERY_IN_URL: Final = 2_500
+"""Characters of one query sent by GET: percent-encoded it stays below the 8 KiB that most proxies
+take for a request line."""
+CONNECTIONS: Final = 8
+"""At most so many at once: the guard is not Prometheus' only guest."""
+
+_CHUNK: Final = 65_536
+_GONE: Final = frozenset({502, 503, 504})
+_METHOD_NOT_ALLOWED: Final = 405
+
+FAILURES: Final[tuple[tuple[type[Exception], UnavailableReason, str], ...]] = (
+    (aiohttp.ClientConnectorDNSError, UnavailableReason.UNRESOLVED, "its name does not resolve"),
+    (aiohttp.InvalidURL, UnavailableReason.UNRESOLVED, "its URL names no host"),
+    (aiohttp.ClientSSLError, UnavailableReason.TLS, "TLS failed"),
+    (aiohttp.ServerFingerprintMismatch, UnavailableReason.TLS, "TLS failed"),
+    (ssl.SSLError, UnavailableReason.TLS, "TLS failed"),
+    (TimeoutError, UnavailableReason.TIMEOUT, "no answer in time"),
+    (aiohttp.ClientConnectorError, UnavailableReason.REFUSED, "it takes no connection"),
+    (aiohttp.ClientConnectionError, UnavailableReason.REFUSED, "it closed the connection"),
+    (aiohttp.ClientResponseError, UnavailableReason.MALFORMED, "the answer is not HTTP"),
+    (aiohttp.ClientPayloadError, UnavailableReason.MALFORMED, "the answer breaks off"),
+    (aiohttp.ClientError, UnavailableReason.MALFORMED, "the answer cannot be read"),
+    (OSError, UnavailableReason.REFUSED, "it closed the connection"),
+)
+"""What each failure of the way means; the first that fits counts. `test_prometheus_client.py` holds
+it to every exception that aiohttp has."""
+_FAILED: Final = tuple(kind for kind, _, _ in FAILURES)
+
+Answer = tuple[Series, ...] | Unavailable
+
+
+class _TooLarge(Exception):
+    """The body is longer than `BODY_AT_MOST`."""
+
+
+class PrometheusClient:
+    """One server, or several replicas behind one address."""
+
+    def __init__(self, address: Address) -> None:
+        """Connects with the first question.
+
+        Args:
+            address: where it is and how to sign in; its URL may have a path.
+
+        Raises:
+            ConfigurationError: the certificate authorities, or a secret, cannot be used.
+        """
+        self._url = f"{address.url.rstrip('/')}/api/v1/query"
+        self._limit = address.timeout
+        self._headers = _headers(address)
+        self._tls = _tls(address.ca_file)
+        self._session: aiohttp.ClientSession | None = None
+        self._method = "POST"
+
+    @property
+    def limit(self) -> float:
+        """Seconds in which every question is answered, one way or another."""
+        return self._limit
+
+    @property
+    def room(self) -> int:
+        """Characters that one query may have."""
+        return QUERY_AT_MOST if self._method == "POST" else QUERY_IN_URL
+
+    async def vector(self, query: str) -> Answer:
+        """Evaluate now an expression that gives an instant vector or a scalar."""
+        return await self._ask(query, (ResultType.VECTOR, ResultType.SCALAR))
+
+    async def matrix(self, query: str) -> Answer:
+        """Evaluate now a selector with a range: its raw samples, each with its own time."""
+        return await self._ask(query, (ResultType.MATRIX,))
+
+    async def close(self) -> None:
+        """End every connection. Idempotent."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def _ask(self, query: str, wanted: Collection[ResultType]) -> Answer:
+        try:
+            async with asyncio.timeout(self._limit):
+                status, body = await self._persist(query)
+        except _TooLarge:
+            words = f"the answer is larger than {BODY_AT_MOST / 1e6:g} MB"
+            return Unavailable(UnavailableReason.TOO_LARGE, words)
+        except _FAILED as error:
+            return unavailable(error)
+        return read(status, body, wanted)
+
+    async def _persist(self, query: str) -> tuple[int, bytes]:
+        """Ask a second time where the first met a replica that is gone, or an old connection."""
+        try:
+            status, body = await self._send(query)
+        except (ssl.SSLError, TimeoutError):
+            raise
+        except (aiohttp.ClientConnectionError, ConnectionError):
+            return await self._send(query)
+        if status == _METHOD_NOT_ALLOWED and self._method == "POST":
+            self._method = "GET"
+        elif status not in _GONE:
+            return status, body
+        return await self._send(query)
+
+    async def _send(self, query: str) -> tuple[int, bytes]:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=CONNECTIONS, ssl=self._tls)
+            # The cookies of a load balancer would tie the guard to one replica, dead or alive.
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                headers=self._headers,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None),
+            )
+        form = {"query": query}
+        body, in_url = (form, None) if self._method == "POST" else (None, form)
+        # A redirect would carry the headers, and a secret with them, to whatever it names.
+        async with self._session.request(
+            self._method, self._url, data=body, params=in_url, allow_redirects=False
+        ) as answer:
+            return answer.status, await _body(answer)
+
+
+def connect(settings: Settings) -> PrometheusClient | None:
+    """The client that the settings describe; None where they name no Prometheus.
+
+    Raises:
+        ConfigurationError: the certificate authorities, or a secret, cannot be used.
+    """
+    where = address(settings)
+    return None if where is None else PrometheusClient(where)
+
+
+def unavailable(error: Exception) -> Unavailable:
+    """What a failure on the way means. The exception's own text is not shown."""
+    reason, words = next((why, said) for kind, why, said in FAILURES if isinstance(error, kind))
+    return Unavailable(reason, words)
+
+
+async def _body(answer: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in answer.content.iter_chunked(_CHUNK):
+        body += chunk
+        if len(body) > BODY_AT_MOST:
+            raise _TooLarge
+    return bytes(body)
+
+
+def _headers(address: Address) -> Mapping[str, str]:
+    headers = {"User-Agent": f"deployment-guard/{__version__}", "Accept": "application/json"}
+    headers.update((name, value.get_secret_value()) for name, value in address.headers.items())
+    if address.token is not None:
+        headers["Authorization"] = f"Bearer {address.token.get_secret_value()}"
+    elif address.username is not None and address.password is not None:
+        pair = f"{address.username}:{address.password.get_secret_value()}"
+        headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    for name, value in headers.items():
+        if re.search(r"[\r\n\0]", name + value):
+            message = f"Prometheus: the header {name!r} would hold a line break; mend its value"
+            raise ConfigurationError(message)
+    return headers
+
+
+def _tls(ca_file: str | None) -> ssl.SSLContext | bool:
+    if ca_file is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ValueError):
+        message = f"Prometheus: {ca_file} holds no certificate authority; name a PEM file"
+        raise ConfigurationError(message) from None
