@@ -16,7 +16,7 @@ from guard.cli import demo_words as words
 from guard.cli.demo_figures import BOUND, RECENT, WITH, WITHOUT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from rich.console import RenderableType
 
@@ -35,19 +35,22 @@ STYLES: Mapping[str, str] = {"version 1": "cyan", "version 2": "green", "version
 class Screen:
     """Prints the story; between `open` and `close` it also paints."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        """Take a console; by default this process' own output."""
+    def __init__(
+        self, console: Console | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Take a console, by default this process' own output, and a clock that only grows."""
+        self._clock = clock
         self.console = console or Console(highlight=False, markup=False)
         if not self.console.is_terminal:
             self.console.width = PLAIN_WIDTH
-        self._began = time.monotonic()
+        self._began = clock()
         self._live: Live | None = None
         self._plain_at = 0.0
         self._plain_last = ""
 
     def open(self) -> None:
         """Paint from now on, if there is a terminal."""
-        self._began = time.monotonic()
+        self._began = self._clock()
         if self.console.is_terminal:
             self._live = Live(console=self.console, auto_refresh=False, transient=True)
             self._live.start()
@@ -60,7 +63,7 @@ class Screen:
 
     def say(self, text: str, style: str = "") -> None:
         """Add a line to the story, with the time since its beginning."""
-        seconds = time.monotonic() - self._began
+        seconds = self._clock() - self._began
         line = Table.grid(padding=(0, 1))
         line.add_column(width=7, justify="right", style="dim")
         line.add_column(overflow="fold")
@@ -76,7 +79,7 @@ class Screen:
         if self._live is not None:
             self._live.update(picture, refresh=True)
             return
-        now = time.monotonic()
+        now = self._clock()
         if evidence and evidence != self._plain_last and now - self._plain_at >= PLAIN_EVERY:
             self._plain_at, self._plain_last = now, evidence
             self.say(f"    {evidence}", "dim")

@@ -86,7 +86,8 @@ class _Story:
         return self._sum_up(good, bad)
 
     async def _acts(self) -> tuple[words.Record | None, words.Record | None]:
-        await self._trusted()
+        if not await self._trusted():
+            return None, None
         self._screen.say(f"{FIRST.version} serves in both; the guard takes it as known good")
         await asyncio.sleep(BEFORE)
         good = await self._act(GOOD)
@@ -100,12 +101,18 @@ class _Story:
             self._screen.write(f"The same on a page while this runs: {self._on.page}")
         self._screen.write("")
 
-    async def _trusted(self) -> None:
+    async def _trusted(self) -> bool:
         """Wait until the guard has taken version 1 as known good, which it writes down."""
         on = self._on
-        async with asyncio.timeout(TRUST_WITHIN):
-            while not await on.local.load(GUARDED, on.shown(GUARDED).uid):  # noqa: ASYNC110 - a store has no event
-                await asyncio.sleep(0.05)
+        try:
+            async with asyncio.timeout(TRUST_WITHIN):
+                while not await on.local.load(GUARDED, on.shown(GUARDED).uid):  # noqa: ASYNC110 - a store has no event
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            text = f"the guard did not take {FIRST.version} as known good in {TRUST_WITHIN:.0f} s"
+            self._screen.say(text, "bold red")
+            return False
+        return True
 
     async def _act(self, release: Release) -> words.Record | None:
         """One release from its beginning to its end; None where it does not end in time."""
@@ -175,8 +182,9 @@ class _Story:
             undone = words.undone(bad, figures.failures(1, WITH))
             rows.append((f"{BAD.version}, {BAD.words}", undone, still))
             rows.append(self._users(1))
-        self._screen.write("")
-        self._screen.write(summary(rows))
+        if rows:
+            self._screen.write("")
+            self._screen.write(summary(rows))
         return self._conclude(good, bad)
 
     def _users(self, number: int) -> tuple[str, str, str]:

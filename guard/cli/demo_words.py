@@ -41,7 +41,7 @@ def counted(record: Record, versions: Mapping[str, str]) -> str:
 def evidence(record: Record, versions: Mapping[str, str]) -> str:
     """All of it in one line: the counts, E against its bound, and what is missing to promote."""
     found = numbers(record)
-    counts = counted(record, versions)
+    counts = f"{versions.get(record['candidate']['hash'], '?')}: {counted(record, versions)}"
     if not found or not found["total"]:
         return counts
     return f"{counts}; {suspected(found)}; {missing(found)}"
