@@ -154,7 +154,7 @@ def _mode(labels: Strings) -> tuple[Mode | None, str]:
     try:
         return Mode(text.lower()), ""
     except ValueError:
-        return Mode.OBSERVE, text
+        return Mode.OBSERVE, text or "(empty)"
 
 
 def _number(annotations: dict[str, str]) -> int:
