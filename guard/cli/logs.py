@@ -59,7 +59,9 @@ def set_up(form: LogFormat, level: LogLevel) -> None:
 
 
 def _as_text() -> list[Processor]:
-    return [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+    # The plain form shows no locals: a frame's variables may hold a secret.
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=plain)]
 
 
 def _as_json() -> list[Processor]:
