@@ -62,8 +62,12 @@ async def _stream(request: web.Request, site: Site) -> web.StreamResponse:
         await _send(response, f"retry: {RETRY}\n\n".encode())
         while not closing.done():
             newest = await _next(response, changes, newest, closing)
-    except (ConnectionResetError, TimeoutError):
-        pass  # The client left, or takes nothing any more.
+    except ConnectionResetError:
+        pass  # The client left.
+    except TimeoutError:
+        # It takes nothing any more, not even the end of the answer.
+        if request.transport is not None:
+            request.transport.abort()
     finally:
         newest.cancel()
         closing.cancel()
@@ -80,13 +84,12 @@ async def _next(
 ) -> asyncio.Future[dict[str, Any]]:
     """Send the next change, or a sign of life; returns what to wait for next."""
     await asyncio.wait((newest, closing), timeout=KEEP_ALIVE, return_when=asyncio.FIRST_COMPLETED)
-    if closing.done():
-        return newest
-    if not newest.done():
+    if newest.done():
+        await _send(response, b"event: rollout\ndata: " + encoded(newest.result()) + b"\n\n")
+        return asyncio.ensure_future(anext(changes))
+    if not closing.done():
         await _send(response, _ALIVE)
-        return newest
-    await _send(response, b"event: rollout\ndata: " + encoded(newest.result()) + b"\n\n")
-    return asyncio.ensure_future(anext(changes))
+    return newest
 
 
 async def _send(response: web.StreamResponse, text: bytes) -> None:

@@ -36,7 +36,7 @@ class Bar:
 
 def scale(bound: float, highs: tuple[float, ...]) -> float:
     """The ratio at the right end: the bound is never at the edge."""
-    return min(max(2.0 * bound, *highs) * ROOM, 1.0) or 1.0
+    return min(max((2.0 * bound, *highs)) * ROOM, 1.0) or 1.0
 
 
 def whisker(ratio: float, interval: tuple[float, float], end: float) -> Whisker:

@@ -60,11 +60,13 @@ class Overview:
     @property
     def more(self) -> str:
         """What else is going on."""
-        under_way = len(self.under_way) + self.left_out
-        if not under_way:
+        others = len(self.under_way) + self.left_out
+        if not others:
             return "No other is under way." if self.needs else "No rollout is under way."
-        other = "other " if self.needs else ""
-        return f"{under_way} {other}{'is' if under_way == 1 else 'are'} under way."
+        what = "other" if self.needs else "rollout"
+        return (
+            f"{others} {what} is under way." if others == 1 else f"{others} {what}s are under way."
+        )
 
 
 def overview(heads: list[Head]) -> Overview:

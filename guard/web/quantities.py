@@ -74,7 +74,8 @@ def e_value(log_e: float) -> str:
     """An e-value from its natural logarithm: `0.43`, `87.2`, `1.2 × 10⁵`."""
     if not math.isfinite(log_e):
         return "?"
-    exponent = math.floor(log_e / math.log(10.0))
+    # Rounded first: 9.97 is ten of the smaller power.
+    exponent = math.floor(log_e / math.log(10.0) + 0.002)
     if exponent in _PLAIN:
         value = math.exp(log_e)
         return f"{value:,.0f}" if exponent >= _DIGITS else f"{value:.{_DIGITS}g}"
