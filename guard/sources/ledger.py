@@ -43,8 +43,8 @@ class _Times:
     def until(self, at: float) -> int:
         return self.base + bisect_right(self.newer, at)
 
-    def between(self, after: float, until: float) -> int:
-        return bisect_right(self.newer, until) - bisect_right(self.newer, after)
+    def between(self, after: float, until: float) -> list[float]:
+        return self.newer[bisect_right(self.newer, after) : bisect_right(self.newer, until)]
 
 
 @dataclass(slots=True)
@@ -104,10 +104,17 @@ class Ledger:
         ours = self._ours(pod_uid, at, container)
         return sum(one.all.until(at) for one in ours), sum(one.bad.until(at) for one in ours)
 
-    def unanswered(self, pod_uid: str, at: float, container: str | None = None) -> int:
-        """How many requests were given up within `UNANSWERED_FOR` before `at`."""
+    def unanswered(
+        self, pod_uid: str, at: float, container: str | None = None
+    ) -> tuple[int, float]:
+        """How many requests were given up within `UNANSWERED_FOR` before `at`.
+
+        Returns:
+            The number, and the seconds from the first of them to the last.
+        """
         ours = self._ours(pod_uid, at, container)
-        return sum(one.unanswered.between(at - UNANSWERED_FOR, at) for one in ours)
+        times = [time for one in ours for time in one.unanswered.between(at - UNANSWERED_FOR, at)]
+        return len(times), max(times) - min(times) if times else 0.0
 
     def known_since(self, pod_uid: str) -> float:
         """From when on the ledger knows every request to this pod, seconds since the epoch."""

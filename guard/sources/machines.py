@@ -8,6 +8,7 @@ would be promoted (decisions.md, Counting 7).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ USUAL_INTERVAL: Final = 15.0
 UNDER_WAY: Final = 2
 """Requests of the guard to one container that may be counted there and not yet in the ledger: a
 health probe under way, and one whose answer came before the server's own count of it."""
+POLL: Final = 5.0
+"""Seconds by which a pod can have hung before the first request that was given up, and after the
+last: the slowest poll (guard/engine/rhythm.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +102,15 @@ class Machines:
         ours = container or None
         sent, sent_bad = self._ledger.sent(pod.uid, at, ours)
         rate, askers = machine_rate(pod, container, self._prometheus)
+        given_up, span = self._ledger.unanswered(pod.uid, at, ours)
+        # Where the guard had no answer the kubelet had none, and a pod that comes back works off
+        # what it was asked meanwhile.
+        late = given_up + ceil(rate * (span + 2.0 * POLL)) if given_up else 0
         return replace(
             reading,
             machine=rate,
             sent=sent,
             sent_bad=sent_bad,
             sent_since=self._ledger.known_since(pod.uid),
-            ahead=askers + UNDER_WAY + self._ledger.unanswered(pod.uid, at, ours),
+            ahead=askers + UNDER_WAY + late,
         )

@@ -134,7 +134,7 @@ async def test_no_answer_in_time_is_a_time_out_that_may_be_counted_there(
     assert answer == ProbeAnswer(
         NOW, None, UnavailableReason.TIMEOUT, "no answer in time", port=shop
     )
-    assert ledger.unanswered("u", NOW) == 1
+    assert ledger.unanswered("u", NOW) == (1, 0.0)
 
 
 async def test_a_refused_connection_is_no_answer_and_no_request(

@@ -66,11 +66,12 @@ def test_requests_that_were_given_up_are_remembered_as_such_for_a_while() -> Non
     book = ledger()
     book.note("u", 10.0, bad=False, answered=False, container="app")
     book.note("u", 11.0, bad=False, container="app")
-    assert book.sent("u", 12.0) == (2, 0)
-    assert book.unanswered("u", 9.0) == 0
-    assert book.unanswered("u", 12.0, "app") == 1
-    assert book.unanswered("u", 12.0, "sidecar") == 0
-    assert book.unanswered("u", 10.0 + UNANSWERED_FOR) == 0
+    book.note("u", 14.0, bad=False, answered=False)
+    assert book.sent("u", 15.0) == (3, 0)
+    assert book.unanswered("u", 9.0) == (0, 0.0)
+    assert book.unanswered("u", 15.0, "app") == (2, 4.0)
+    assert book.unanswered("u", 15.0, "sidecar") == (1, 0.0)
+    assert book.unanswered("u", 10.0 + UNANSWERED_FOR) == (1, 0.0)
 
 
 def test_it_says_from_when_on_it_knows() -> None:

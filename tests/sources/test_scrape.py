@@ -452,7 +452,7 @@ async def test_a_connection_that_closes_without_an_answer_may_have_been_a_reques
         sample = await only(scraper, pod_at(server.sockets[0].getsockname()[1]))
     assert isinstance(sample, Unavailable)
     assert sample.reason is UnavailableReason.REFUSED
-    assert ledger.unanswered("u", 1000.0) == 1
+    assert ledger.unanswered("u", 1000.0) == (1, 0.0)
 
 
 async def test_what_answers_no_http_is_malformed(scraper: Scraper, pod_at: MakePod) -> None:
@@ -497,7 +497,7 @@ async def test_a_pod_that_hangs_costs_the_time_limit_and_holds_up_no_other(
     hung = samples["h/"]
     assert isinstance(hung, Unavailable)
     assert hung.reason is UnavailableReason.TIMEOUT
-    assert ledger.unanswered("h", 1000.0) == 1
+    assert ledger.unanswered("h", 1000.0) == (1, 0.0)
     await scraper.close()
 
 
