@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -128,8 +129,16 @@ async def _measured(stage: Stage, shops: Trio, rollout: Rollout, began: float, b
         patched=None if patched is None else patched - zero,
         last_bad=None if loss.lasted is None or first is None else first + loss.lasted - zero,
         failed=loss.failed,
-        note="from the release on" if zero == began else "",
+        note=", ".join(_words(users, began, from_release=zero == began)),
     )
+
+
+def _words(users: Users | None, began: float, *, from_release: bool) -> list[str]:
+    """What a reader of the row must know."""
+    words = ["from the release on"] if from_release else []
+    kinds = Counter(failure.kind for failure in users.failures(began)) if users else Counter()
+    others = [f"{count} {kind}" for kind, count in sorted(kinds.items()) if kind != "5xx"]
+    return [*words, *others]
 
 
 def _first(users: Users | None, since: float) -> float | None:

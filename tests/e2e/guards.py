@@ -172,7 +172,10 @@ class Guard:
             "namespace": self.namespace,
             "resources": ["../../../manifests/base"],
             "images": [{"name": NAME, "newName": image, "newTag": tag}],
-            "patches": [*patches, *_cluster_wide(f"{NAME}-workloads-{self.kind.name}")],
+            "patches": [
+                *patches,
+                *_cluster_wide(f"{NAME}-workloads-{self.kind.name}", self.namespace),
+            ],
             "configMapGenerator": [
                 _merge(f"{NAME}-settings", literals=[f"{k}={v}" for k, v in settings.items()]),
                 {
@@ -207,10 +210,14 @@ def _rename(name: str) -> list[dict[str, str]]:
     return [{"op": "replace", "path": "/metadata/name", "value": name}]
 
 
-def _cluster_wide(name: str) -> list[dict[str, object]]:
+def _cluster_wide(name: str, namespace: str) -> list[dict[str, object]]:
     """Several guards of one cluster need several names for what has no namespace."""
     role = [*_rename(name)]
-    binding = [*_rename(name), {"op": "replace", "path": "/roleRef/name", "value": name}]
+    binding = [
+        *_rename(name),
+        {"op": "replace", "path": "/roleRef/name", "value": name},
+        {"op": "replace", "path": "/subjects/0/namespace", "value": namespace},
+    ]
     return [
         {"patch": json.dumps(role), "target": {"kind": "ClusterRole"}},
         {"patch": json.dumps(binding), "target": {"kind": "ClusterRoleBinding"}},

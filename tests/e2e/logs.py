@@ -61,7 +61,7 @@ class Logs:
         """What people were told of one shop, oldest first."""
         workload = f"/{namespace}/{shop}@"
         lines = self.lines(workload)
-        return [n for n in lines if n.get("event") == "notice" and workload in n["rollout"]]
+        return [n for n in lines if n.get("message") == "notice" and workload in n["rollout"]]
 
     async def _follow(self) -> None:
         """Each pod from its container's start on, and its restarted containers too."""

@@ -139,8 +139,7 @@ async def _again_and_again(opened: Open) -> None:
 
 async def _held_once(stage: Stage, opened: Open, began: float) -> None:
     """One rollback was all: from now on it is held, told once, and left in force."""
-    number = len([t for t in opened.shop.templates if t == "bad"])
-    rollout = await stage.rollout(opened.name, lambda r: r.phase == "held", number=number)
+    rollout = await stage.rollout(opened.name, lambda r: r.phase == "held", number=2)
     stage.row(Row(stage.entry.name, rollout.where))
     assert rollout.hold == "once"
     # Long enough for anyone who would fight: four of the times that the first undo took.

@@ -35,6 +35,7 @@ async def until(
     Raises:
         AssertionError: there was none in time.
     """
+    __tracebackhide__ = True  # what was awaited says more than how it was
     end = time.monotonic() + within
     while True:
         answer = await ask()
