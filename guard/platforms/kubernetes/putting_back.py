@@ -15,13 +15,13 @@ from guard.platforms.kubernetes.refusals import (
     precondition_failed,
     refusal,
 )
+from guard.platforms.kubernetes.rights import Right, allowed
 from guard.platforms.kubernetes.sending import TRIES, attempts, patch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from guard.core.actions import Intent
-    from guard.core.workloads import WorkloadId
     from guard.platforms.kubernetes.api import Answer, Api
     from guard.platforms.kubernetes.kept import Kept
 
@@ -105,32 +105,13 @@ async def _standing(
 async def _not_patched(api: Api, intent: Intent, answer: Answer) -> Came:
     if not_now(answer):
         raise refusal(answer, "the patch was not taken")
-    namespace = intent.workload.namespace
-    if answer.status == FORBIDDEN and not await _may_patch(api, intent.workload):
+    namespace, name = intent.workload.namespace, intent.workload.name
+    right = Right("patch", "apps", "deployments", namespace, name)
+    # A missing right and an admission that forbids answer alike.
+    if answer.status == FORBIDDEN and not await allowed(api, right):
         text = f"the guard lacks the right to patch deployments in {namespace}"
         return Came(OutcomeKind.REFUSED, text, unable=True)
     return _refused(f"the API server refused: {safe_reason(answer)}")
-
-
-async def _may_patch(api: Api, workload: WorkloadId) -> bool:
-    """Tell a missing right from an admission that forbids: both answer 403."""
-    attributes = {
-        "namespace": workload.namespace,
-        "name": workload.name,
-        "group": "apps",
-        "resource": "deployments",
-        "verb": "patch",
-    }
-    answer = await api.call(
-        "POST",
-        "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
-        body={
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": attributes},
-        },
-    )
-    return answer.ok and bool(answer.document["status"]["allowed"])
 
 
 def _patched(intent: Intent, answer: Answer, attempt: int) -> Came:

@@ -90,29 +90,36 @@ class Reviews:
         return await asyncio.gather(*(self._known_or_asked(right) for right in rights))
 
     async def _known_or_asked(self, right: Right) -> bool:
-        at, allowed = self._known.get(right, (float("-inf"), False))
+        at, known = self._known.get(right, (float("-inf"), False))
         if self._now() - at < GOOD_FOR:
-            return allowed
+            return known
         async with self._slots:
-            allowed = await self._ask(right)
+            answer = await allowed(self._api, right)
         if not right.name:
-            self._known[right] = (self._now(), allowed)
-        return allowed
+            self._known[right] = (self._now(), answer)
+        return answer
 
-    async def _ask(self, right: Right) -> bool:
-        attributes = {
-            "verb": right.verb,
-            "group": right.group,
-            "resource": right.resource,
-            "namespace": right.namespace,
-            "name": right.name,
-        }
-        review = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": attributes},
-        }
-        answer = await self._api.call("POST", REVIEWS, body=review)
-        if not answer.ok:
-            raise refusal(answer, "asking for rights")
-        return bool(answer.document["status"].get("allowed"))
+
+async def allowed(api: Api, right: Right) -> bool:
+    """Ask for one right.
+
+    Raises:
+        TemporaryError: the API server did not answer.
+        PermanentError: it does not answer this question.
+    """
+    attributes = {
+        "verb": right.verb,
+        "group": right.group,
+        "resource": right.resource,
+        "namespace": right.namespace,
+        "name": right.name,
+    }
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes},
+    }
+    answer = await api.call("POST", REVIEWS, body=review)
+    if not answer.ok:
+        raise refusal(answer, "asking for rights")
+    return bool(answer.document["status"].get("allowed"))

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 TRIES: Final = 20
 """Attempts at one patch (10 of 100 fail while an autoscaler makes 10 changes a second)."""
-FIRST_PAUSE: Final = 0.04
-LONGEST_PAUSE: Final = 0.3
+FIRST_PAUSE: Final = 0.02
+LONGEST_PAUSE: Final = 0.1
 """Seconds before another attempt: drawn from 0 to this, which doubles up to the longest."""
 PATCH_WITHIN: Final = 15.0
 """Seconds for a patch: an admission webhook may take 10 by default."""

@@ -268,6 +268,60 @@ async def test_a_kept_template_that_was_damaged_is_refused(
     )
 
 
+@pytest.mark.parametrize("version", ["1", "2", "3"])
+async def test_only_the_candidate_is_ever_patched(
+    server: ActingServer, rollbacks: Rollbacks, version: str
+) -> None:
+    server.set(DEPLOYMENT, deployment(version))
+    outcome = await rollbacks.rollback(INTENT)
+    kinds = {"1": OutcomeKind.ALREADY, "2": OutcomeKind.PATCHED, "3": OutcomeKind.SUPERSEDED}
+    assert (outcome.kind, outcome.by_guard) == (kinds[version], False)
+    assert bool(server.writes("PATCH")) == (version == "2")
+
+
+async def test_a_person_who_paused_the_deployment_has_it(
+    server: ActingServer, rollbacks: Rollbacks
+) -> None:
+    server.objects[DEPLOYMENT]["spec"]["paused"] = True
+    assert (await rollbacks.rehearse(INTENT)).possible is False
+    outcome = await rollbacks.rollback(INTENT)
+    assert outcome.kind is OutcomeKind.REFUSED
+    assert server.writes("PATCH") == []
+
+
+async def test_without_a_kept_template_there_is_nothing_to_put_back(
+    server: ActingServer, rollbacks: Rollbacks
+) -> None:
+    (path,) = (path for path in server.objects if "/secrets/" in path)
+    del server.objects[path]
+    assert (await rollbacks.rehearse(INTENT)).possible is False
+    outcome = await rollbacks.rollback(INTENT)
+    assert outcome.kind is OutcomeKind.REFUSED
+    assert outcome.detail == "nothing is kept of hash1, so there is nothing to put back"
+    server.set(DEPLOYMENT, deployment("1"))
+    assert (await rollbacks.rollback(INTENT)).kind is OutcomeKind.ALREADY
+
+
+async def test_a_deployment_that_is_gone_or_made_anew_is_another_one(
+    server: ActingServer, rollbacks: Rollbacks
+) -> None:
+    server.objects[DEPLOYMENT]["metadata"]["uid"] = "u2"
+    assert (await rollbacks.rollback(INTENT)).kind is OutcomeKind.SUPERSEDED
+    del server.objects[DEPLOYMENT]
+    assert (await rollbacks.rollback(INTENT)).kind is OutcomeKind.SUPERSEDED
+    assert (await rollbacks.rehearse(INTENT)).possible is None
+
+
+async def test_only_what_is_in_force_is_kept(server: ActingServer, api: Api) -> None:
+    keeping = Keeping(api, Store(api, "own", lambda: NOW))
+    snapshot = Snapshot(SHOP, "u1", 5, NOW, GOOD, 3)
+    server.set(DEPLOYMENT, deployment("2"))
+    assert not await keeping.keep(snapshot, KNOWN_GOOD)
+    del server.objects[DEPLOYMENT]
+    assert not await keeping.keep(snapshot, KNOWN_GOOD)
+    assert server.writes("POST") == []
+
+
 # Preconditions.
 
 
