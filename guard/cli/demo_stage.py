@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 REPLICAS: Final = 4
 RATE: Final = 50.0
 """Requests a second to each copy."""
-STARTS_IN: Final = 2.0
+STARTS_IN: Final = 1.5
 """Seconds that a pod needs to start."""
-USUAL: Final = 0.002
+USUAL: Final = 0.001
 """Share of requests that fail in any version of this shop: no service is without errors."""
 
 GUARDED: Final = WorkloadId(NAME, "shop", "checkout")
@@ -39,7 +39,7 @@ ALONE: Final = WorkloadId(NAME, "shop", "checkout-alone")
 COPIES: Final = (GUARDED, ALONE)
 
 FIRST = Release("version 1", Template("shop:1", USUAL), "serves since before")
-GOOD = Release("version 2", Template("shop:2", USUAL, starts_in=STARTS_IN), "good: 0.2% errors")
+GOOD = Release("version 2", Template("shop:2", USUAL, starts_in=STARTS_IN), "good: 0.1% errors")
 BAD = Release("version 3", Template("shop:3", 0.2, starts_in=STARTS_IN), "bad: 20% errors")
 
 _OBJECTIVE = Objective("availability", target=0.99, window=30 * 86_400.0, sli=DEFAULT_INDICATORS[0])

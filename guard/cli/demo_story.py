@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 BEFORE: Final = 1.5
 """Seconds for which version 1 is watched alone, so that there is something to compare with."""
-ACT_AT_MOST: Final = 24.0
-"""Seconds that one release may take from its beginning to its end; two of them and the rest stay
-under a minute."""
+STORY_AT_MOST: Final = 52.0
+"""Seconds for both releases together; half of it on a machine that has nothing else to do. With
+the start of the process it stays under a minute."""
 PAINT_EVERY: Final = 0.2
 TRUST_WITHIN: Final = 5.0
 
@@ -70,6 +70,7 @@ class _Story:
         self._screen = screen
         self._record: words.Record | None = None
         self._told_failure = False
+        self._until = time.monotonic() + STORY_AT_MOST
 
     async def run(self) -> int:
         """Every act in its order; the first that ends otherwise than it should ends the story."""
@@ -119,12 +120,11 @@ class _Story:
         self._on.release(release)
         self._screen.say(words.released(release), "bold")
         try:
-            async with asyncio.timeout(ACT_AT_MOST):
+            async with asyncio.timeout(self._until - time.monotonic()):
                 return await self._followed(release)
         except TimeoutError:
-            self._screen.say(
-                f"{release.version} did not end within {ACT_AT_MOST:.0f} s", "bold red"
-            )
+            text = f"{release.version} did not end in time: this machine may have much else to do"
+            self._screen.say(text, "bold red")
             return None
 
     async def _followed(self, release: Release) -> words.Record:

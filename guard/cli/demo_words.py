@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from guard.cli.demo_figures import Release
 
 Record = dict[str, Any]
+MANY = 1000
+"""Requests from which on it is only said that many are missing: after one early error the number
+jumps, and means no more than that."""
 OUT_OF_SCALE = 1e6
 """An E beyond this is only called larger: its digits say nothing more."""
 
@@ -56,6 +59,8 @@ def missing(found: Mapping[str, float]) -> str:
     """What is missing until the release is proven good."""
     if found["missing"] < 0:
         return "at this ratio never good enough"
+    if found["missing"] > MANY:
+        return "good after very many more"
     if found["missing"] > 0:
         return f"good after {found['missing']:.0f} more"
     return "good enough"
@@ -93,7 +98,7 @@ def told(record: Record, note: Mapping[str, Any], versions: Mapping[str, str]) -
         case "decided":
             found = numbers(record)
             counts = counted(record, versions)
-            why = f"{counts}; {suspected(found)}" if found else note["text"]
+            why = f"{counts}; {suspected(found)}" if found and found["total"] else note["text"]
             return f"DECIDED to undo {candidate}: {why}"
         case "patched":
             late = 1000.0 * (note["at"] - record["intent"]["decided_at"])

@@ -68,7 +68,12 @@ def test_evidence_is_counts_e_against_its_bound_and_what_is_missing() -> None:
 
 @pytest.mark.parametrize(
     ("missing", "expected"),
-    [(-1.0, "at this ratio never good enough"), (7.0, "good after 7 more"), (0.0, "good enough")],
+    [
+        (4000.0, "good after very many more"),
+        (-1.0, "at this ratio never good enough"),
+        (7.0, "good after 7 more"),
+        (0.0, "good enough"),
+    ],
 )
 def test_what_is_missing_is_a_number_of_requests_or_hopeless(missing: float, expected: str) -> None:
     assert words.missing({"missing": missing}) == expected
@@ -97,8 +102,9 @@ def test_every_step_of_a_rollback_is_told() -> None:
 
 def test_a_decision_that_no_count_made_is_told_in_the_guards_own_words() -> None:
     note = {"kind": "decided", "at": 0.0, "text": "pod x answers 503"}
-    text = words.told(record(None), note, VERSIONS)
-    assert text == "DECIDED to undo version 2: pod x answers 503"
+    for one in (record(None), record({"total": 0.0})):
+        text = words.told(one, note, VERSIONS)
+        assert text == "DECIDED to undo version 2: pod x answers 503"
 
 
 def test_other_steps_and_ends_are_told_as_the_record_has_them() -> None:
