@@ -51,10 +51,13 @@ class Board:
             )
         self._metrics.blind.set(sum(1 for r in live if r.state.verdict is Verdict.BLIND))
 
+    def newest(self) -> list[Record]:
+        """All records as they are now, the newest rollout first: for who reads them elsewhere."""
+        return sorted(self._records.values(), key=lambda r: -r.state.case.began_at)
+
     def records(self) -> list[dict[str, Any]]:
-        """All records, the newest rollout first."""
-        newest = sorted(self._records.values(), key=lambda r: -r.state.case.began_at)
-        return [codec.head(record) for record in newest]
+        """All records as documents, the newest rollout first."""
+        return [codec.head(record) for record in self.newest()]
 
     def get(self, rollout: str) -> dict[str, Any] | None:
         """One record by its rollout's name."""
