@@ -6,13 +6,15 @@ and takes over what differs.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aiohttp import ETag, web
 
 from guard.core.names import LABEL_GUARD
-from guard.core.states import ENDS, Phase
+from guard.core.states import Phase
+from guard.engine.codec import head
 from guard.web.assets import ASSETS, TEMPLATES
 from guard.web.site import SITE
 from guard.web.views import Card, card
@@ -20,20 +22,28 @@ from guard.web.views import Card, card
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from guard.web.views import Head
+    from guard.core.records import Record
 
-LIVE_AT_MOST = 50
-"""Rollouts under way that one page draws: more is no page, it is the API's."""
+CARDS_AT_MOST = 20
+"""Rollouts under way that are drawn whole; what follows them is a line each."""
+LIVE_AT_MOST = 200
+"""Rollouts under way on one page: more is no page, it is the API's."""
 ENDED_AT_MOST = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The status page in its order: what needs a person, what is under way, what has ended."""
+    """The status page in its order: what needs a person, what is under way, what has ended.
+
+    Attributes:
+        whole: how many of `needs` and `under_way` together are drawn whole.
+        left_out: rollouts under way that are not on the page; `older` ended ones.
+    """
 
     needs: tuple[Card, ...]
     under_way: tuple[Card, ...]
     ended: tuple[Card, ...]
+    whole: int
     left_out: int
     older: int
 
@@ -64,36 +74,36 @@ class Overview:
         if not others:
             return "No other is under way." if self.needs else "No rollout is under way."
         what = "other" if self.needs else "rollout"
-        return (
-            f"{others} {what} is under way." if others == 1 else f"{others} {what}s are under way."
-        )
+        return f"{others} {what}{' is' if others == 1 else 's are'} under way."
 
 
-def overview(heads: list[Head]) -> Overview:
-    """Sort all records, newest first, into the page's order."""
-    newest = _newest_of_each_workload(heads)
-    live: list[Head] = []
-    ended: list[Head] = []
-    for head in heads:
-        failed = head["phase"] == Phase.ROLLBACK_FAILED.value and head["rollout"] in newest
-        (live if failed or head["phase"] not in ENDS else ended).append(head)
-    ended.sort(key=lambda head: -(head["ended_at"] or 0.0))
-    cards = sorted((card(head) for head in live), key=lambda one: one.rank)
-    needs = tuple(one for one in cards if one.needs_person)
-    under_way = tuple(one for one in cards if not one.needs_person)
+def overview(records: list[Record]) -> Overview:
+    """Sort all records, the newest rollout first, into the page's order."""
+    newest = _newest_of_each_workload(records)
+    live: list[Record] = []
+    ended: list[Record] = []
+    for record in records:
+        failed = record.state.phase is Phase.ROLLBACK_FAILED and record.id in newest
+        (live if failed or not record.state.ended else ended).append(record)
+    ended.sort(key=lambda record: -(record.state.ended_at or 0.0))
+    cards = sorted((card(head(record)) for record in live), key=lambda one: one.rank)
+    needs = [one for one in cards if one.needs_person]
+    under_way = [one for one in cards if not one.needs_person]
+    room = max(LIVE_AT_MOST - len(needs), 0)
     return Overview(
-        needs=needs[:LIVE_AT_MOST],
-        under_way=under_way[:LIVE_AT_MOST],
-        ended=tuple(card(head) for head in ended[:ENDED_AT_MOST]),
-        left_out=max(len(needs) - LIVE_AT_MOST, 0) + max(len(under_way) - LIVE_AT_MOST, 0),
+        needs=tuple(needs),
+        under_way=tuple(under_way[:room]),
+        ended=tuple(card(head(record)) for record in ended[:ENDED_AT_MOST]),
+        whole=CARDS_AT_MOST,
+        left_out=max(len(under_way) - room, 0),
         older=max(len(ended) - ENDED_AT_MOST, 0),
     )
 
 
-def _newest_of_each_workload(heads: Iterable[Head]) -> frozenset[str]:
-    newest: dict[tuple[str, ...], str] = {}
-    for head in heads:
-        newest.setdefault(tuple(head["workload"].values()), head["rollout"])
+def _newest_of_each_workload(records: Iterable[Record]) -> frozenset[str]:
+    newest: dict[object, str] = {}
+    for record in records:
+        newest.setdefault(record.state.case.workload, record.id)
     return frozenset(newest.values())
 
 
@@ -101,8 +111,9 @@ async def status(request: web.Request) -> web.Response:
     """`/`."""
     site = request.app[SITE]
     users = site.users() if site.users is not None else None
-    shown = overview(site.board.records())
-    return page(
+    # Many rollouts take their time to sort and draw: in a thread that holds up no decision.
+    shown = await asyncio.to_thread(overview, site.board.newest())
+    return await page(
         request,
         "status.html",
         overview=shown,
@@ -114,10 +125,10 @@ async def status(request: web.Request) -> web.Response:
 
 async def rollout(request: web.Request) -> web.Response:
     """`/rollouts/{id}`."""
-    head = request.app[SITE].board.get(request.match_info["id"])
-    if head is None:
+    found = request.app[SITE].board.get(request.match_info["id"])
+    if found is None:
         raise web.HTTPNotFound(text=NOT_ON_THE_BOARD)
-    return page(request, "rollout.html", card=card(head))
+    return await page(request, "rollout.html", card=card(found))
 
 
 NOT_ON_THE_BOARD = (
@@ -126,11 +137,14 @@ NOT_ON_THE_BOARD = (
 )
 
 
-def page(request: web.Request, template: str, status: int = 200, **shown: object) -> web.Response:
+async def page(
+    request: web.Request, template: str, status: int = 200, **shown: object
+) -> web.Response:
     """Render a page. Its links are relative, so that it works behind a proxy's path too."""
     site = request.app[SITE]
     root = "../" * (request.rel_url.raw_path.count("/") - 1) or "./"
-    text = TEMPLATES[template].render(
+    text = await asyncio.to_thread(
+        TEMPLATES[template].render,
         root=root,
         asset=lambda name: f"{root}static/{name}?v={ASSETS[name].tag}",
         now=site.now(),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from guard.web.pages import page
-from guard.web.site import json_answer
+from guard.web.site import encoded, json_answer
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
@@ -38,21 +38,21 @@ async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except web.HTTPError as error:
-        answer = _answer(request, error)
+        answer = await _answer(request, error)
         for name in _KEPT:
             if name in error.headers:
                 answer.headers[name] = error.headers[name]
         return answer
 
 
-def _answer(request: web.Request, error: web.HTTPError) -> web.Response:
+async def _answer(request: web.Request, error: web.HTTPError) -> web.Response:
     words = _words(request, error)
     if request.path.startswith("/rollouts/"):
         title = "This rollout is not here" if error.status == web.HTTPNotFound.status_code else ""
-        return page(
+        return await page(
             request, "error.html", status=error.status, title=title or error.reason, text=words
         )
-    return json_answer({"error": words}, status=error.status)
+    return json_answer(encoded({"error": words}), status=error.status)
 
 
 def _words(request: web.Request, error: web.HTTPError) -> str:

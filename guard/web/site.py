@@ -48,10 +48,10 @@ def encoded(document: Any) -> bytes:
     return msgspec.json.encode(document)
 
 
-def json_answer(document: Any, status: int = 200) -> web.Response:
-    """A JSON answer that nobody may keep: the next one may differ."""
+def json_answer(body: bytes, status: int = 200) -> web.Response:
+    """An encoded document as an answer that nobody may keep: the next one may differ."""
     return web.Response(
-        body=encoded(document),
+        body=body,
         status=status,
         content_type="application/json",
         charset="utf-8",

@@ -332,14 +332,19 @@ async def test_a_long_timeline_is_cut_on_the_status_page_and_whole_on_its_own(
 async def test_what_one_page_cannot_hold_is_counted(
     look: Callable[..., Any], board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pages, "LIVE_AT_MOST", 2)
+    monkeypatch.setattr(pages, "CARDS_AT_MOST", 2)
+    monkeypatch.setattr(pages, "LIVE_AT_MOST", 4)
     monkeypatch.setattr(pages, "ENDED_AT_MOST", 3)
-    for n in range(5):
+    for n in range(6):
         board.show(record(f"live-{n}", Phase.BAKING))
         board.show(stated(record(f"ended-{n}", Phase.LEFT), ended_at=NOW))
     page = await look()
     assert len(page.all("article")) == 2
-    in_order(page.words, "5 rollouts are under way.", "3 more under way", "2 older ones")
+    assert len(set(re.findall("live-[0-9]", page.words))) == 4
+    in_order(page.words, "6 rollouts are under way.", "2 more under way", "3 older ones")
+    board.show(held())
+    page = await look()
+    in_order(page.words, "1 rollout needs a person", "6 others are under way.", "3 more under way")
 
 
 async def test_a_rollout_that_is_not_there_is_404_and_a_page(look: Callable[..., Any]) -> None:
