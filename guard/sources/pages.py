@@ -31,6 +31,11 @@ BODY_AT_MOST: Final = 10_000_000
 TIME_LIMIT: Final = 1.0
 """Seconds for one page, with connecting: a pod that needs more costs its poll, not the others'."""
 
+NEW_CONNECTIONS: Final = 20
+"""Requests to a pod until connections are kept. Worker processes that each count for themselves
+are told by their answering in turn, and over one connection it is always the same one: that must
+show when a rollout starts, not when an idle connection is closed in the middle of it."""
+
 _ACCEPT: Final = (
     "text/plain;version=0.0.4,application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1"
 )
@@ -103,10 +108,12 @@ class Pages:
         if self._session is None:
             self._session = open_session(_ACCEPT, keep=True)
         as_of = self._now()
+        sent, _ = self._ledger.sent(uid, as_of, target.container)
+        keep = {} if sent >= NEW_CONNECTIONS else {"Connection": "close"}
         try:
             async with self._session.get(
                 target.url,
-                headers=access.headers,
+                headers={**access.headers, **keep},
                 ssl=access.context,
                 timeout=self._limit,
                 allow_redirects=False,

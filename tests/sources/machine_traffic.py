@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from guard.core.checks.error_ratio import ErrorRatioState
     from guard.core.samples import CounterSample
 
-BEGAN = 1_000_000.0
 SLI = Ratio(bad=selector('http_requests_total{code=~"5.."}'), total=selector("http_requests_total"))
 CHECK = ErrorRatio("availability", Objective("availability", 0.999, 1.0, SLI))
 HEALTH = Health(path="/health", port="http")
@@ -43,9 +43,9 @@ PROMETHEUS = PrometheusScrapes(15.0, 1)
 
 @dataclass
 class Clock:
-    """The time of everybody."""
+    """The time of everybody; it begins now, as the servers' processes do."""
 
-    at: float = BEGAN
+    at: float = field(default_factory=time.time)
 
     def __call__(self) -> float:
         return self.at
@@ -92,11 +92,12 @@ class Stage:
     async def __aenter__(self) -> Self:
         """Start a guard, and let the rollout begin."""
         self.session = aiohttp.ClientSession()
+        began = self._began = self.clock.at
         self.pods = [
-            pod("new", self.ports["new"], started=BEGAN, period=self.period),
-            pod("old", self.ports["old"], started=BEGAN - 5000.0, period=self.period),
+            pod("new", self.ports["new"], started=began, period=self.period),
+            pod("old", self.ports["old"], started=began - 5000.0, period=self.period),
         ]
-        self.state: ErrorRatioState = error_ratio.begin(CHECK, Frame(BEGAN))
+        self.state: ErrorRatioState = error_ratio.begin(CHECK, Frame(began))
         self._queue: list[tuple[float, int, float, Callable[[], Awaitable[None]]]] = []
         self._order = itertools.count()
         self.start_guard()
@@ -183,14 +184,14 @@ class Stage:
         await asyncio.gather(*(self._get(port, "/buy")() for port in self.ports.values()))
 
     async def _tick(self) -> None:
-        self._at(rhythm(self.clock.at - BEGAN), self._tick)
+        self._at(rhythm(self.clock.at - self._began), self._tick)
         self.last, _ = await self.burst.read(self.pods)
         snapshot = Snapshot(
             WorkloadId("local", "shop", "shop"),
             "uid",
             2,
             self.clock.at,
-            Revision("new", "new", 2, "rs", BEGAN),
+            Revision("new", "new", 2, "rs", self._began),
             2,
             pods=tuple(self.pods),
         )

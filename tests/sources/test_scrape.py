@@ -19,7 +19,7 @@ from guard.core.samples import NoData, NoDataReason, Reading, Unavailable, Unava
 from guard.core.workloads import Container, Probe
 from guard.sources.ledger import Ledger
 from guard.sources.machines import PrometheusScrapes
-from guard.sources.pages import BODY_AT_MOST, Pages
+from guard.sources.pages import BODY_AT_MOST, NEW_CONNECTIONS, Pages
 from guard.sources.scrape import Scraper
 
 if TYPE_CHECKING:
@@ -533,13 +533,16 @@ async def test_who_gives_up_waiting_takes_the_page_from_nobody(
         await first
 
 
-async def test_connections_are_kept_for_the_next_poll(
-    scraper: Scraper, open_shop: OpenShop, pod_at: MakePod
+async def test_connections_are_kept_once_a_pod_has_answered_over_several(
+    scraper: Scraper, open_shop: OpenShop, pod_at: MakePod, clock: Clock
 ) -> None:
     shop = await open_shop(page())
-    for _ in range(3):
+    for _ in range(NEW_CONNECTIONS + 10):
+        clock.at += 0.5
         await only(scraper, pod_at(shop.port))
-    assert len({request[PEER] for request in shop.asked}) == 1
+    peers = [request[PEER] for request in shop.asked]
+    assert len(set(peers[:NEW_CONNECTIONS])) == NEW_CONNECTIONS
+    assert len(set(peers[NEW_CONNECTIONS:])) == 1
 
 
 async def test_closing_ends_what_is_under_way(
