@@ -30,11 +30,11 @@ def refusal(answer: Answer, what: str) -> TemporaryError | PermanentError:
 
 
 def precondition_failed(answer: Answer) -> bool:
-    """Whether a `test` of a JSON patch failed, or the object changed while it was patched.
+    """Whether somebody was faster: a `test` of a JSON patch failed, or the object changed or went.
 
     A failed test is a 422 whose details name no causes; validation and admission name some.
     """
-    if answer.status == CONFLICT:
+    if answer.status in {CONFLICT, NOT_FOUND}:
         return True
     document = answer.document
     details = document.get("details") if isinstance(document, dict) else None

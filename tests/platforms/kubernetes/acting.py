@@ -31,7 +31,7 @@ class Spoiled:
 
     matches: Matches
     answer: Handler | None = None
-    first: Callable[[], None] | None = None
+    first: Callable[[], object] | None = None
 
 
 @dataclass
@@ -58,7 +58,7 @@ class ActingServer(ApiServer):
         for answer in answers:
             self.spoiled.append(Spoiled(_matching(method, part), answer))
 
-    def before(self, method: str, part: str, change: Callable[[], None]) -> None:
+    def before(self, method: str, part: str, change: Callable[[], object]) -> None:
         """Let something happen before the next such request is looked at."""
         self.spoiled.append(Spoiled(_matching(method, part), first=change))
 

@@ -37,9 +37,10 @@ def test_the_words_of_a_refusal_are_its_reason_alone() -> None:
         (422, {"details": {"causes": [{"field": "spec"}]}}, False),
         (422, None, True),
         (409, None, True),
+        (404, None, True),
         (403, {"details": {}}, False),
     ],
-    ids=["a test", "no details", "a validation", "no JSON", "a conflict", "no right"],
+    ids=["a test", "no details", "a validation", "no JSON", "a conflict", "gone", "no right"],
 )
 def test_a_failed_precondition_names_no_causes(status: int, document: Any, failed: object) -> None:
     assert precondition_failed(Answer(status, document)) is failed

@@ -312,6 +312,16 @@ async def test_a_deployment_that_is_gone_or_made_anew_is_another_one(
     assert (await rollbacks.rehearse(INTENT)).possible is None
 
 
+@pytest.mark.parametrize("part", [TEMPLATE, FIELDS], ids=["first", "second"])
+async def test_a_deployment_that_is_deleted_while_it_is_patched_is_gone(
+    server: ActingServer, rollbacks: Rollbacks, part: str
+) -> None:
+    server.before("PATCH", part, lambda: server.objects.pop(DEPLOYMENT))
+    outcome = await rollbacks.rollback(INTENT)
+    gone = part is TEMPLATE
+    assert outcome.kind is (OutcomeKind.SUPERSEDED if gone else OutcomeKind.PATCHED)
+
+
 async def test_only_what_is_in_force_is_kept(server: ActingServer, api: Api) -> None:
     keeping = Keeping(api, Store(api, "own", lambda: NOW))
     snapshot = Snapshot(SHOP, "u1", 5, NOW, GOOD, 3)
