@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from guard.core.workloads import Pod, Snapshot
     from guard.engine.world import World
 
-NOBODY_YET = 0.2
-"""Seconds until it is looked again whether there are pods to ask."""
-
 
 class Sides:
     """Which pods are on which side now; the guardian keeps it current."""
@@ -35,6 +32,17 @@ class Sides:
         self.snapshot = snapshot
         self.candidate: frozenset[str] = frozenset()
         self.stable: frozenset[str] = frozenset()
+        self._changed = asyncio.Event()
+
+    def see(self, snapshot: Snapshot) -> None:
+        """Take the newest snapshot, and wake whoever waits for a change."""
+        self.snapshot = snapshot
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    async def change(self) -> None:
+        """Wait for the next snapshot."""
+        await self._changed.wait()
 
     def pods(self, hashes: frozenset[str]) -> list[Pod]:
         """The living pods of some revisions that have an address."""
@@ -115,6 +123,10 @@ class Gatherer:
         while True:
             began = clock()
             pods = [pod for pod in self._sides.both if pod.ready_at is not None]
+            if not pods:
+                latest.clear()
+                await self._sides.change()
+                continue
             answers = await asyncio.gather(*(self._world.prober.probe(check, pod) for pod in pods))
             latest.clear()
             for pod, answer in zip(pods, answers, strict=True):
@@ -123,7 +135,7 @@ class Gatherer:
                     kind = "measured" if answer.status is not None else "unavailable"
                     self._world.metrics.samples.labels("health", kind).inc()
             # The period is what is asked for, not the gap: a slow pod makes the probes no rarer.
-            await asyncio.sleep(max(began + check.every - clock(), 0.0) if pods else NOBODY_YET)
+            await asyncio.sleep(max(began + check.every - clock(), 0.0))
 
     async def _evaluate(self, check: Promql) -> None:
         clock = asyncio.get_running_loop().time
@@ -135,14 +147,15 @@ class Gatherer:
         while True:
             began = clock()
             candidate = sides.pods(sides.candidate)
-            if candidate:
-                sample = await self._world.expressions.evaluate(
-                    check, candidate, sides.pods(sides.stable)
-                )
-                self.values[check.name] = sample
-                self._count("expression", sample)
-            pause = max(began + check.every - clock(), 0.0) if candidate else NOBODY_YET
-            await asyncio.sleep(pause)
+            if not candidate:
+                await sides.change()
+                continue
+            sample = await self._world.expressions.evaluate(
+                check, candidate, sides.pods(sides.stable)
+            )
+            self.values[check.name] = sample
+            self._count("expression", sample)
+            await asyncio.sleep(max(began + check.every - clock(), 0.0))
 
     def _count(self, source: str, sample: CounterSample | Sample) -> None:
         answer = "unavailable"

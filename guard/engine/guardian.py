@@ -79,6 +79,7 @@ class Guardian:
         self._saved_at = world.now()
         self._intended = False
         self._recovery: Recovery | None = None
+        self._sort()
 
     @staticmethod
     def _clock() -> float:
@@ -88,7 +89,7 @@ class Guardian:
 
     def see(self, snapshot: Snapshot) -> None:
         """Take the newest snapshot; older ones that were not looked at are lost on purpose."""
-        self._sides.snapshot = snapshot
+        self._sides.see(snapshot)
         self._changed.set()
 
     def turn_off(self) -> None:
