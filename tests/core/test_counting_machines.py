@@ -110,7 +110,25 @@ def test_where_paths_are_known_a_restart_of_the_guard_costs_nothing() -> None:
 @pytest.mark.parametrize("ready", [True, False], ids=["ready", "not ready"])
 def test_only_failed_requests_of_the_guard_are_taken_off_the_failed_ones(*, ready: bool) -> None:
     container = replace(OLD, ready=ready)
-    account, _ = advance(None, replace(READING, ahead=0, sent=10), container, BEGAN)
+    account, _ = advance(None, replace(READING, ahead=0, sent=10), OLD, BEGAN)
     later = replace(READING, total=70.0, bad=9.0, at=1011.0, ahead=0, sent=18, sent_bad=1)
     _, delta = advance(account, later, container, BEGAN)
     assert delta == Delta(3, 12, 1010.0, 1011.0)
+
+
+def test_a_container_that_is_not_ready_has_no_users_however_often_it_is_probed() -> None:
+    starting = replace(NEW, ready=False)
+    account: Account | None = None
+    for at in range(1001, 1181):
+        probes = float((at - 1000) // 4)
+        reading = Reading(probes, probes, float(at), "scrape", machine=0.2, ahead=3)
+        account, delta = advance(account, reading, starting, BEGAN)
+        assert delta == Delta(0, 0, max(BEGAN, at - 1.0), at)
+    # Its first users reach it when it is ready, and what came late of its probes stays theirs.
+    reading = Reading(probes + 2.0, probes + 2.0, 1181.0, "scrape", machine=0.2, ahead=3)
+    account, delta = advance(account, reading, NEW, BEGAN)
+    assert delta == Delta(0, 0, 1180.0, 1181.0)
+    reading = replace(reading, total=probes + 52.0, at=1182.0)
+    _, delta = advance(account, reading, NEW, BEGAN)
+    assert isinstance(delta, Delta)
+    assert (delta.bad, delta.total) == (0, 48)
