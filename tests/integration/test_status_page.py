@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
+from guard.core.states import Hold
 from guard.engine.board import Board
 from guard.engine.metrics import Metrics
-from guard.web import quantities
+from guard.web import pages, quantities
 from guard.web.server import application, serve
 from tests.web.conftest import a_night, baking, held, rollback_failed, stated
 
@@ -138,8 +139,8 @@ async def tab(tmp_path: Path) -> AsyncIterator[Tab]:
         address = line.removeprefix(STARTED).decode().strip()
         host = address.removeprefix("ws://").partition("/")[0]
         async with aiohttp.ClientSession() as session:
-            pages = await (await session.get(f"http://{host}/json/list")).json()
-            where = next(one for one in pages if one["type"] == "page")["webSocketDebuggerUrl"]
+            tabs = await (await session.get(f"http://{host}/json/list")).json()
+            where = next(one for one in tabs if one["type"] == "page")["webSocketDebuggerUrl"]
             async with session.ws_connect(where, max_msg_size=0) as socket:
                 one = Tab(socket)
                 for domain in ("Page", "Runtime", "Log"):
@@ -264,10 +265,14 @@ SCREENS = [(width, theme) for width in (1440, 768, 390, 320) for theme in ("ligh
 
 
 async def test_nothing_runs_out_of_any_screen_in_either_theme(
-    tab: Tab, served: Served, board: Board
+    tab: Tab, served: Served, board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(pages, "CARDS_AT_MOST", 2)  # the others are a line each
     for one in (*a_night(), rollback_failed()):
         board.show(one)
+    for hold in Hold:
+        case = replace(held().state.case, rollout=f"kubernetes/shop/{hold}@a#1", service=hold.value)
+        board.show(stated(held(), case=case, hold=hold))
     grounds = set()
     for path in ("", "rollouts/kubernetes%2Fshop%2Fauth-service%407c9f6d5b8%2312"):
         for width, theme in SCREENS:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from yarl import URL
 
 from guard.core.actions import Intent, KnownGood, Outcome, OutcomeKind, Rehearsal
 from guard.core.evidence.mixtures import log_m_d, missing_to_pass
@@ -20,11 +21,13 @@ from guard.core.workloads import Mode, Revision, WorkloadId
 from guard.engine.board import Board
 from guard.engine.metrics import Metrics
 from guard.web.server import application, serve
+from tests.web.markup import Page
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from aiohttp import web
+    from pytest_aiohttp import AiohttpClient
 
     from guard.web.server import Served
 
@@ -260,5 +263,21 @@ def make(board: Board, metrics: Metrics) -> Callable[..., web.Application]:
     def one(**other: object) -> web.Application:
         given = {"ready": lambda: True, "version": "1.2.3", "mode": "act", **other}
         return application(board, metrics, given.pop("ready"), **given)
+
+    return one
+
+
+@pytest.fixture
+def look(aiohttp_client: AiohttpClient, make: Callable[..., web.Application]) -> Callable[..., Any]:
+    async def one(path: str = "/", status: int = 200, **other: object) -> Page:
+        client = await aiohttp_client(make(**other))
+        address = URL(str(client.make_url("/")) + path.removeprefix("/"), encoded=True)
+        answer = await client.session.get(address)
+        assert answer.status == status
+        assert answer.content_type == "text/html"
+        assert answer.headers["Cache-Control"] == "no-store"
+        page = Page(await answer.text())
+        assert page.open == []
+        return page
 
     return one
