@@ -94,7 +94,7 @@ def held(state: State, now: float, *, again: bool = False) -> Notice:
     """The rollout is held."""
     bad = state.hold not in (Hold.SHARED, Hold.BLIND, Hold.INCONCLUSIVE)
     what = {
-        Hold.SHARED: "stable has the same trouble: held, nothing was changed",
+        Hold.SHARED: "has trouble that is not clearly its own: held, nothing was changed",
         Hold.BLIND: "cannot be measured: held, nothing was changed",
         Hold.INCONCLUSIVE: "too little evidence at the deadline: held, nothing was changed",
     }.get(state.hold or Hold.SHARED, "FAILED AND IS SERVING: held, nothing was changed")

@@ -71,7 +71,7 @@ def test_a_failure_under_notify() -> None:
             (
                 "/held opened warning",
                 "SharedTrouble",
-                "stable has the same trouble: held, nothing was changed",
+                "has trouble that is not clearly its own: held, nothing was changed",
             ),
         ),
         (
