@@ -21,14 +21,15 @@ _NEWLINE: Final = 0x0A
 _BLANKS: Final = b" \t"
 _AFTER_NAME: Final = frozenset(b"{ \t")
 
-# `{labels} value [timestamp] [# exemplar]`, from the end of the name on.
+# `{labels} value [timestamp] [# exemplar]`, from the end of the name on. Nothing is tried twice
+# (possessive quantifiers): a hostile line costs no more than a good one.
 _REST: Final = re.compile(
-    rb"""[ \t]*(\{(?:[^"}\n]|"(?:[^"\\\n]|\\.)*")*\})?"""
+    rb"""[ \t]*+(\{(?:[^"}\n]++|"(?:[^"\\\n]++|\\.)*+")*+\})?+"""
     rb"""[ \t]*([^\s#{]+)(?:[ \t]+([^\s#{]+))?[ \t]*(?:\#[^\n]*)?\r?(?:\n|\Z)"""
 )
 _LABEL: Final = re.compile(
-    rb"""[ \t]*(?:([a-zA-Z_][a-zA-Z0-9_]*)|"((?:[^"\\]|\\.)*)")[ \t]*=[ \t]*"""
-    rb""""((?:[^"\\]|\\.)*)"[ \t]*(?:,[ \t]*|\Z)"""
+    rb"""[ \t]*(?:([a-zA-Z_][a-zA-Z0-9_]*)|"((?:[^"\\]++|\\.)*+)")[ \t]*=[ \t]*"""
+    rb""""((?:[^"\\]++|\\.)*+)"[ \t]*(?:,[ \t]*|\Z)"""
 )
 _ESCAPE: Final = re.compile(r'\\([\\n"])')
 

@@ -17,6 +17,7 @@ from guard.config.selectors import selector
 from guard.core.policy import Ratio, Scrape
 from guard.core.samples import NoData, NoDataReason, Reading, Unavailable, UnavailableReason
 from guard.core.workloads import Container, Probe
+from guard.sources import questions
 from guard.sources.ledger import Ledger
 from guard.sources.machines import PrometheusScrapes
 from guard.sources.pages import BODY_AT_MOST, NEW_CONNECTIONS, Pages
@@ -264,6 +265,19 @@ async def test_each_container_has_an_account_of_its_own(
     assert samples["u/proxy"] == NoData(
         NoDataReason.NO_SERIES, "http_requests_total is not exposed"
     )
+
+
+async def test_more_labels_than_are_remembered_are_worked_out_anew(
+    scraper: Scraper, open_shop: OpenShop, pod_at: MakePod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(questions, "_MEANINGS_AT_MOST", 1)
+    questions.ask.cache_clear()
+    shop = await open_shop(page())
+    for _ in range(2):
+        sample = await only(scraper, pod_at(shop.port))
+        assert isinstance(sample, Reading)
+        assert (sample.total, sample.bad) == (50.0, 3.0)
+    questions.ask.cache_clear()
 
 
 # What is not there.
