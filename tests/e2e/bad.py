@@ -27,17 +27,27 @@ NOBODY_SEES = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Bad:
-    """What is wrong with a release. `from_release`: users see nothing that time could run from."""
+    """What is wrong with a release.
+
+    Attributes:
+        answers: it answers badly, so that time runs from its first bad response; else time runs
+            from the release on, and a hand that knows waits for any failed request.
+    """
 
     fault: dict[str, str]
     revision: str = "bad"
     image: str = SHOP
-    from_release: bool = False
+    answers: bool = True
 
     @property
     def env(self) -> dict[str, str]:
         """The environment of its pods."""
         return {**GOOD, **self.fault, "REVISION": self.revision}
+
+    def first(self, users: Users, since: float) -> float | None:
+        """When its users first saw that it is bad."""
+        seen = users.failures(since)
+        return next((f.at for f in seen if not self.answers or f.revision == self.revision), None)
 
 
 @dataclass(slots=True)
@@ -63,10 +73,10 @@ class Trio:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What users lost: failed requests, and seconds from the first to the last."""
+    """What users lost: failed requests, and when the last was, epoch seconds."""
 
     failed: int | None = None
-    lasted: float | None = None
+    last: float | None = None
 
 
 async def trio(
@@ -98,16 +108,17 @@ async def release(
     await asyncio.gather(*(shop.shop.release(bad.env, bad.image) for shop in shops.all))
     async with asyncio.TaskGroup() as group:
         end = group.create_task(stage.end(shops.guarded.name, number=shops.releases, within=within))
-        hand = group.create_task(_by_hand(shops.hand, began))
+        hand = group.create_task(_by_hand(shops.hand, began, bad))
         alone = group.create_task(_alone(shops.alone, began))
+    lost, first = hand.result()
     row = await _measured(stage, shops, end.result(), began, bad)
     row = replace(
         row,
         kind=kind,
         note=", ".join(word for word in (note, row.note) if word),
         alone=alone.result().failed,
-        by_hand=hand.result().failed,
-        hand_last_bad=hand.result().lasted,
+        by_hand=lost.failed,
+        hand_last_bad=None if lost.last is None or first is None else lost.last - first,
     )
     stage.row(row)
     return end.result(), row
@@ -118,8 +129,8 @@ async def _measured(stage: Stage, shops: Trio, rollout: Rollout, began: float, b
     users = shops.guarded.users
     if users is not None:
         await users.quiet(QUIET)
-    first = _first(users, began)
-    zero = began if bad.from_release or first is None else first
+    first = bad.first(users, began) if users and bad.answers else None
+    zero = began if first is None else first
     patched = shops.guarded.shop.in_force_since(shops.good, began)
     loss = _loss(users, began)
     return Row(
@@ -127,7 +138,7 @@ async def _measured(stage: Stage, shops: Trio, rollout: Rollout, began: float, b
         outcome=rollout.where,
         decided=None if rollout.decided_at is None else rollout.decided_at - zero,
         patched=None if patched is None else patched - zero,
-        last_bad=None if loss.lasted is None or first is None else first + loss.lasted - zero,
+        last_bad=None if loss.last is None else loss.last - zero,
         failed=loss.failed,
         note=", ".join(_words(users, began, from_release=zero == began)),
     )
@@ -141,28 +152,24 @@ def _words(users: Users | None, began: float, *, from_release: bool) -> list[str
     return [*words, *others]
 
 
-def _first(users: Users | None, since: float) -> float | None:
-    return min((f.at for f in users.failures(since)), default=None) if users else None
-
-
 def _loss(users: Users | None, since: float, until: float | None = None) -> Loss:
     if users is None:
         return Loss()
     times = [f.at for f in users.failures(since, until)]
-    return Loss(len(times), max(times) - min(times) if times else None)
+    return Loss(len(times), max(times, default=None))
 
 
-async def _by_hand(opened: Open | None, began: float) -> Loss:
-    """`kubectl rollout undo` at the first failed request."""
+async def _by_hand(opened: Open | None, began: float, bad: Bad) -> tuple[Loss, float | None]:
+    """`kubectl rollout undo` at the first bad response; when that was."""
     if opened is None:
-        return Loss()
+        return Loss(), None
     users = opened.seen
     with contextlib.suppress(AssertionError):
-        await users.until(lambda: bool(users.failures(began)), NOBODY_SEES)
+        await users.until(lambda: bad.first(users, began) is not None, NOBODY_SEES)
     await opened.shop.undo()
     await opened.shop.complete()
     await users.quiet(QUIET)
-    return _loss(users, began)
+    return _loss(users, began), bad.first(users, began)
 
 
 async def _alone(opened: Open | None, began: float) -> Loss:
