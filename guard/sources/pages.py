@@ -7,6 +7,7 @@ every request that may have reached a pod is in the ledger.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from dataclasses import dataclass, field
 from math import inf, nextafter
 from typing import TYPE_CHECKING, Final
@@ -44,6 +45,7 @@ _OTHERS: Final = frozenset(
     {"application/json", "application/vnd.google.protobuf", "application/xml"}
 )
 _OK: Final = 200
+_Key = tuple[str, str, ssl.SSLContext | bool]
 _REASONS: Final = {401: UnavailableReason.UNAUTHORIZED, 403: UnavailableReason.FORBIDDEN}
 
 
@@ -83,11 +85,11 @@ class Pages:
         self._now = now
         self._limit = aiohttp.ClientTimeout(total=time_limit)
         self._session: aiohttp.ClientSession | None = None
-        self._under_way: dict[tuple[str, str], asyncio.Task[Page | Unavailable]] = {}
+        self._under_way: dict[_Key, asyncio.Task[Page | Unavailable]] = {}
 
     async def get(self, pod_uid: str, target: Target, access: Access) -> Page | Unavailable:
         """Fetch one page; who asks while it is under way gets the same."""
-        key = (target.url, access.headers.get("Authorization", ""))
+        key = (target.url, access.headers.get("Authorization", ""), access.context)
         task = self._under_way.get(key)
         if task is None:
             task = asyncio.create_task(self._fetch(pod_uid, target, access), name="scrape")

@@ -81,8 +81,9 @@ class Scraper:
         samples: _Samples = {}
         for target, page in zip(found, pages, strict=True):
             if isinstance(page, Unavailable):
-                where = f"{target.url}: {page.detail}"
-                samples[f"{pod.uid}/"] = Unavailable(page.reason, where)
+                # A query may hold what is nobody's business, such as a key.
+                where = f"{target.url.partition('?')[0]}: {page.detail}"
+                samples.setdefault(f"{pod.uid}/", Unavailable(page.reason, where))
             else:
                 key = f"{pod.uid}/{target.container}"
                 samples[key] = await self._sample(sli, pod, target, scrape, page)
