@@ -94,10 +94,17 @@ class ApiServer:
         await self._tell(self.resources.setdefault(path, Resource()), kind, obj)
 
     def forget(self, path: str) -> None:
-        """Keep no version before now: watches of older ones are gone."""
+        """Keep no version of the past: watches that go on from one are gone."""
+        self.version += 1
         resource = self.resources.setdefault(path, Resource())
         resource.log.clear()
-        resource.kept_from = self.version + 1
+        resource.kept_from = self.version
+
+    def hang_up(self, path: str) -> None:
+        """Break every connection on which this path was watched."""
+        for request in self.seen(path, watch=True):
+            if request.transport is not None:
+                request.transport.abort()
 
     def fault(self, path: str, *handlers: Handler) -> None:
         self.faults.setdefault(path, []).extend(handlers)
@@ -147,7 +154,7 @@ class ApiServer:
 
     async def _watch(self, request: web.Request, resource: Resource) -> web.StreamResponse:
         version = int(request.query["resourceVersion"])
-        if version < resource.kept_from - 1:
+        if version < resource.kept_from:
             return web.json_response(status(410, "Expired"), status=410)
         response = web.StreamResponse()
         await response.prepare(request)

@@ -371,8 +371,6 @@ async def end_of_watch(scene: Scene) -> str:
     marked = await scene.server.bookmark(PODS)
     before = len(scene.watched_from)
     await scene.server.until(lambda: scene.watch._version == str(marked))
-    for request in scene.server.seen(PODS, watch=True):
-        if request.transport is not None:
-            request.transport.abort()
+    scene.server.hang_up(PODS)
     await scene.server.until(lambda: len(scene.watched_from) > before)
     return str(marked)
