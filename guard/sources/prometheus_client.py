@@ -1,7 +1,7 @@
 """Asks Prometheus, or a server that speaks its API, over HTTP: instant queries and nothing else.
 
 The law of this module: whatever happens on the way is an `Unavailable` with its reason, in time and
-without a secret in it. Foreign exceptions are mapped here, once.
+without a secret in it. Foreign exceptions are mapped once (`failures.py`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import aiohttp
 from guard import __version__
 from guard.core.errors import ConfigurationError
 from guard.core.samples import Unavailable, UnavailableReason
+from guard.sources.failures import TROUBLES, failure
 from guard.sources.lookup import address
 from guard.sources.prometheus_answers import ResultType, Series, read
 
@@ -38,26 +39,12 @@ CONNECTIONS: Final = 8
 """At most so many at once: the guard is not Prometheus' only guest."""
 
 _CHUNK: Final = 65_536
+_ASIDE: Final = 1_000_000
+"""Bytes from which on an answer is read in a thread, lest the loop stand still."""
+# What a load balancer says of a server that is gone. Prometheus' own 503, a query that took too
+# long, is JSON: asked again it would take as long.
 _GONE: Final = frozenset({502, 503, 504})
 _METHOD_NOT_ALLOWED: Final = 405
-
-FAILURES: Final[tuple[tuple[type[Exception], UnavailableReason, str], ...]] = (
-    (aiohttp.ClientConnectorDNSError, UnavailableReason.UNRESOLVED, "its name does not resolve"),
-    (aiohttp.InvalidURL, UnavailableReason.UNRESOLVED, "its URL names no host"),
-    (aiohttp.ClientSSLError, UnavailableReason.TLS, "TLS failed"),
-    (aiohttp.ServerFingerprintMismatch, UnavailableReason.TLS, "TLS failed"),
-    (ssl.SSLError, UnavailableReason.TLS, "TLS failed"),
-    (TimeoutError, UnavailableReason.TIMEOUT, "no answer in time"),
-    (aiohttp.ClientConnectorError, UnavailableReason.REFUSED, "it takes no connection"),
-    (aiohttp.ClientConnectionError, UnavailableReason.REFUSED, "it closed the connection"),
-    (aiohttp.ClientResponseError, UnavailableReason.MALFORMED, "the answer is not HTTP"),
-    (aiohttp.ClientPayloadError, UnavailableReason.MALFORMED, "the answer breaks off"),
-    (aiohttp.ClientError, UnavailableReason.MALFORMED, "the answer cannot be read"),
-    (OSError, UnavailableReason.REFUSED, "it closed the connection"),
-)
-"""What each failure of the way means; the first that fits counts. `test_prometheus_client.py` holds
-it to every exception that aiohttp has."""
-_FAILED: Final = tuple(kind for kind, _, _ in FAILURES)
 
 Answer = tuple[Series, ...] | Unavailable
 
@@ -116,8 +103,10 @@ class PrometheusClient:
         except _TooLarge:
             words = f"the answer is larger than {BODY_AT_MOST / 1e6:g} MB"
             return Unavailable(UnavailableReason.TOO_LARGE, words)
-        except _FAILED as error:
-            return unavailable(error)
+        except TROUBLES as error:
+            return failure(error)
+        if len(body) > _ASIDE:
+            return await asyncio.to_thread(read, status, body, wanted)
         return read(status, body, wanted)
 
     async def _persist(self, query: str) -> tuple[int, bytes]:
@@ -130,7 +119,7 @@ class PrometheusClient:
             return await self._send(query)
         if status == _METHOD_NOT_ALLOWED and self._method == "POST":
             self._method = "GET"
-        elif status not in _GONE:
+        elif status not in _GONE or body.lstrip().startswith(b"{"):
             return status, body
         return await self._send(query)
 
@@ -161,12 +150,6 @@ def connect(settings: Settings) -> PrometheusClient | None:
     """
     where = address(settings)
     return None if where is None else PrometheusClient(where)
-
-
-def unavailable(error: Exception) -> Unavailable:
-    """What a failure on the way means. The exception's own text is not shown."""
-    reason, words = next((why, said) for kind, why, said in FAILURES if isinstance(error, kind))
-    return Unavailable(reason, words)
 
 
 async def _body(answer: aiohttp.ClientResponse) -> bytes:

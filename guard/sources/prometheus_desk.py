@@ -37,6 +37,9 @@ REMEMBERED: Final = 15.0
 """Seconds after which a pod is not asked about any more unless somebody does again; the guard's
 polls are 5 s apart at most, and a question takes 5 s at most by default."""
 
+_PODS_AT_MOST: Final = 1_000
+"""Pods in one query, until an answer is too large: then half as many, from then on."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Way:
@@ -81,6 +84,7 @@ class Desk:
         self._found: Mapping[str, SeriesOrReason] = {}
         self._found_at = float("-inf")
         self._silent: SeriesOrReason | None = None
+        self._at_most = _PODS_AT_MOST
         self._under_way = asyncio.Lock()
         self._next: asyncio.Task[Mapping[str, SeriesOrReason]] | None = None
         self._tasks: set[asyncio.Task[Mapping[str, SeriesOrReason]]] = set()
@@ -167,7 +171,14 @@ class Desk:
         return batch
 
     async def _parts(self, way: _Way, pods: Sequence[Pod], batch: _Batch) -> None:
-        parts = way.queries(self._question, pods, self._window, self._client.room)
+        size = min(self._at_most, len(pods)) or 1
+        parts = (
+            part
+            for at in range(0, len(pods), size)
+            for part in way.queries(
+                self._question, pods[at : at + size], self._window, self._client.room
+            )
+        )
         await asyncio.gather(*(self._part(way, part, batch) for part in parts))
 
     async def _part(self, way: _Way, part: Part, batch: _Batch) -> None:
@@ -177,9 +188,8 @@ class Desk:
             for uid, series in way.join(answer, pods).items():
                 batch.joined[uid] += series
         elif answer.reason is UnavailableReason.TOO_LARGE and len(pods) > 1:
-            half = len(pods) // 2
-            await self._parts(way, pods[:half], batch)
-            await self._parts(way, pods[half:], batch)
+            self._at_most = min(self._at_most, len(pods) // 2)
+            await self._parts(way, pods, batch)
         else:
             batch.failed.update((pod.uid, answer) for pod in pods)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from guard.core.policy import Matcher, MatchOp, Ratio, Selector
 from guard.core.samples import NoData, NoDataReason, Reading
 from guard.sources.matching import TARGET_LABELS, compiled
-from guard.sources.paths import asked_by_machines, known, machine_paths
+from guard.sources.paths import known_paths, machine_paths, path_of
 from guard.sources.prometheus_answers import NAME
 from guard.sources.prometheus_join import declares, instance
 from guard.sources.prometheus_queries import PROCESS_START, UP
@@ -147,7 +147,9 @@ def _container(labels: Mapping[str, str], pod: Pod) -> str:
 
 def _read(target: _Target, sli: Ratio, pod: Pod, scrape: Scrape) -> Found:
     if target.up is not None and _value(target.up) != 1.0:
-        return NoData(NoDataReason.STALE, "Prometheus cannot scrape it: up is 0")
+        gone = math.isnan(_value(target.up))
+        words = "its series have ended" if gone else "Prometheus cannot scrape it: up is 0"
+        return NoData(NoDataReason.STALE, words)
     total = _selected(target, sli.total, sli)
     bad = _selected(target, sli.bad, sli)
     for absent in (total, bad):
@@ -158,15 +160,16 @@ def _read(target: _Target, sli: Ratio, pod: Pod, scrape: Scrape) -> Found:
     if not total:
         return _without(target, sli)
     machines = machine_paths(pod, target.container, scrape)
-    users = [one for one in total if not asked_by_machines(one.labels, machines)]
-    errors = [one for one in bad if not asked_by_machines(one.labels, machines)]
+    paths = {id(one): path_of(one.labels) for one in (*total, *bad)}
+    users = [one for one in total if paths[id(one)] not in machines]
+    errors = [one for one in bad if paths[id(one)] not in machines]
     return Reading(
         total=math.fsum(map(_value, users)),
-        bad=math.fsum(map(_value, errors)) if errors else None,
+        bad=math.fsum(map(_value, errors)) if bad else None,
         at=max(map(_at, (*total, *bad))),
         source=SOURCE,
         process_start=_process_start(target),
-        paths_known=known((one.labels for one in total), machines),
+        paths_known=known_paths(frozenset(paths[id(one)] for one in total), machines),
     )
 
 

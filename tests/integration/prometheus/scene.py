@@ -35,9 +35,17 @@ if TYPE_CHECKING:
 INTERVAL: Final = 1.0
 WITHIN: Final = 40.0
 AGAIN: Final = 0.05
-POOL: Final = 24
+POOL: Final = 48
 PLAIN: Final = 4
 HOST: Final = "127.0.0.1"
+
+_PROMETHEUS_FLAGS: Final = ("--config.file", "--storage.tsdb.path", "--web.listen-address")
+_VICTORIA_FLAGS: Final = (
+    "-promscrape.config",
+    "-storageDataPath",
+    "-httpListenAddr",
+    "-search.latencyOffset=0s",
+)
 
 TOTAL: Final = Selector("http_requests_total", (), "http_requests_total")
 BAD: Final = Selector(
@@ -160,12 +168,15 @@ class Server:
         """Begin to start; `ready` waits."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.configure()
+        victoria = "victoria" in self.binary
+        config, data, listen, *more = _VICTORIA_FLAGS if victoria else _PROMETHEUS_FLAGS
         self.process = subprocess.Popen(
             [
                 self.binary,
-                f"--config.file={self._config}",
-                f"--storage.tsdb.path={self.folder / 'data'}",
-                f"--web.listen-address={HOST}:{self.port}",
+                f"{config}={self._config}",
+                f"{data}={self.folder / 'data'}",
+                f"{listen}={HOST}:{self.port}",
+                *more,
                 *self.flags,
             ],
             stdout=subprocess.DEVNULL,
