@@ -104,6 +104,8 @@ def _numbers(state: ErrorRatioState) -> dict[str, float]:
         "high": high,
         "stable_bad": sums.stable_bad,
         "stable_total": sums.stable_total,
+        "youth_bad": sums.youth_bad,
+        "youth_total": sums.youth_total,
         "e_value": min(e_value, DISPLAY_AT_MOST),
         "log_e": math.log(max(e_value, 1e-300)),
         "bound": 1.0 / bound.alpha,
@@ -216,10 +218,20 @@ def _too_little(state: ErrorRatioState, tick: Tick) -> Answer | None:
     if not _ready(tick):
         return Verdict.WAIT, Reason.NOT_READY_YET, "no candidate pod is ready yet", False
     if state.sums.total == 0:
-        beside = f" while stable had {state.sums.stable_total}" if state.sums.stable_total else ""
-        text = f"no user's request has reached the candidate yet{beside}"
-        return Verdict.WAIT, Reason.NO_TRAFFIC, text, False
+        return _only_young(state) if state.sums.youth_total else _unused(state)
     return None
+
+
+def _unused(state: ErrorRatioState) -> Answer:
+    beside = f" while stable had {state.sums.stable_total}" if state.sums.stable_total else ""
+    text = f"no user's request has reached the candidate yet{beside}"
+    return Verdict.WAIT, Reason.NO_TRAFFIC, text, False
+
+
+def _only_young(state: ErrorRatioState) -> Answer:
+    """Every request so far met a young pod, and youth is judged apart."""
+    text = f"{_youth(state)}, in the first {YOUTH:.0f} s of the pods' life, which is judged apart"
+    return Verdict.WAIT, Reason.COLLECTING, text, False
 
 
 def _weighed(state: ErrorRatioState, numbers: dict[str, float]) -> Answer:

@@ -10,6 +10,8 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 
+from guard.core.evidence.statistics import lower
+
 P_GRID = (1.3, 1.6, 2.0, 2.7, 4.0, 6.0, 10.0, 20.0, 40.0, 70.0)
 """Alternatives of test A as multiples of p0 (decisions.md, A)."""
 Q_GRID = (1e-9, 0.1, 0.3, 0.6, 1.0)
@@ -94,7 +96,10 @@ def _terms_d(p0: float, p1: float, k: int) -> tuple[Term, ...]:
 
 
 def missing_to_pass(bad: float, total: float, bound: tuple[float, float, int, float]) -> int:
-    """Requests still missing until D passes, if they come at the ratio seen so far.
+    """Requests still missing until D passes: at least so many.
+
+    They are taken to come at the lower 95% bound of the ratio seen so far: one early error among
+    few requests would else ask for thousands that nobody will have to wait for.
 
     Args:
         bad: bad requests since the last traffic step.
@@ -102,13 +107,13 @@ def missing_to_pass(bad: float, total: float, bound: tuple[float, float, int, fl
         bound: (p0′, p1, k, β).
 
     Returns:
-        Whole requests, 0 when D passes now; -1 where at this ratio it never will.
+        Whole requests, 0 when D passes now; -1 where even then it never will.
     """
     p0, p1, k, beta = bound
     goal = math.log(1.0 / beta)
     if log_m_d(bad, total, p0, p1, k) >= goal:
         return 0
-    ratio = bad / total if total else 0.0
+    ratio = lower(bad, total)
     low, high = 0, 64
     while log_m_d(bad + high * ratio, total + high, p0, p1, k) < goal:
         low, high = high, high * 2

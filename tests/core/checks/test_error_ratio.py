@@ -329,3 +329,11 @@ def test_a_record_of_youth_that_is_small_or_clean_changes_nothing(
     beside: Begin, youth: Youth
 ) -> None:
     assert beside(youth={"errors": youth}).state.bound.youth_over is None
+
+
+def test_requests_that_met_young_pods_only_are_not_told_as_none(beside: Begin) -> None:
+    rollout = beside(youth={"errors": Youth(bad=200, total=1000)})
+    finding = rollout.until(3, c=(1, 10), s=(0, 30))
+    assert (finding.answer, finding.reason) == (Verdict.WAIT, Reason.COLLECTING)
+    assert "3 of 30 requests failed there, in the first 10 s of the pods' life" in finding.text
+    assert (finding.numbers["total"], finding.numbers["youth_total"]) == (0, 30)

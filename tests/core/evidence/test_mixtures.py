@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guard.core.evidence import mixtures
+from guard.core.evidence.statistics import lower
 
 P0 = 0.01
 COUNTS = st.integers(0, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
@@ -71,14 +72,18 @@ def test_requests_that_pass_are_as_many_as_stated() -> None:
     assert mixtures.missing_to_pass(0, missing - 1, bound) == 1
 
 
-def test_what_is_missing_is_counted_at_the_ratio_seen() -> None:
+def test_what_is_missing_is_counted_at_the_lower_bound_of_the_ratio_seen() -> None:
     bound = (P0, 2 * P0, 2, 0.05)
     missing = mixtures.missing_to_pass(1, 200, bound)
-    share = 1 / 200
+    share = lower(1, 200)
     enough = mixtures.log_m_d(1 + missing * share, 200 + missing, P0, 2 * P0, 2)
     assert enough >= math.log(20)
     fewer = mixtures.log_m_d(1 + (missing - 1) * share, 199 + missing, P0, 2 * P0, 2)
     assert fewer < math.log(20)
+
+
+def test_one_early_error_does_not_ask_for_thousands_of_requests() -> None:
+    assert mixtures.missing_to_pass(1, 30, (2 * P0, 4 * P0, 1, 0.05)) < 300
 
 
 def test_at_a_bad_ratio_it_is_never_good_enough() -> None:
