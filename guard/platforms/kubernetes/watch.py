@@ -185,6 +185,8 @@ class ListWatch:
             page = msgspec.json.decode(raw.body, type=_Page)
         except msgspec.DecodeError:
             raise TemporaryError(NO_LIST) from None
+        if not page.metadata.resource_version:
+            raise TemporaryError(NO_LIST)
         for item in page.items or ():
             self._sink.add(item)
         return page.metadata
@@ -230,6 +232,8 @@ class ListWatch:
         if event.type == "ERROR":
             raise _refusal(_answer(event.object, seen))
         version = seen.metadata.resource_version
+        if not version:
+            raise TemporaryError(NO_EVENT)
         if _older(version, self._version):
             raise _Expired(BACK_IN_TIME)
         self._version = version

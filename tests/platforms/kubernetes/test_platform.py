@@ -12,7 +12,7 @@ from guard.core.workloads import Gone, Snapshot, WorkloadId
 from guard.platforms.kubernetes.platform import Kubernetes, connect_platform
 from guard.platforms.kubernetes.view import View
 from guard.platforms.kubernetes.watch import Backoff
-from tests.platforms.kubernetes.apiserver import ApiServer, client_of
+from tests.platforms.kubernetes.apiserver import ApiServer, client_of, refuse
 from tests.platforms.kubernetes.objects_scene import (
     deployment,
     pod,
@@ -254,12 +254,12 @@ async def test_a_version_that_is_gone_loses_nothing(
     await watched.until(lambda one: isinstance(one, Snapshot))
     await server.until(lambda: server.watches == 3)
     for path in LISTS:
+        server.fault(path, refuse(410, "Expired"))
         server.hang_up(path)
-        await release(server)
-        server.forget(path)
+    await release(server)
 
     await watched.until(lambda one: isinstance(one, Snapshot) and one.current.hash == "new")
-    assert all(len(server.seen(path, watch=False)) == 2 for path in LISTS)
+    await server.until(lambda: all(len(server.seen(p, watch=False)) == 2 for p in LISTS))
 
 
 # Memory of what is gone.

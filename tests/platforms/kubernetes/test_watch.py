@@ -159,6 +159,7 @@ async def test_a_list_that_breaks_in_its_middle_begins_anew(api: Api, server: Ap
         pytest.param(page_of_html(200), id="a page of a proxy"),
         pytest.param(page_of_html(503), id="a 503 of a proxy"),
         pytest.param(lines(b'{"metadata":', silent=0.0), id="half an answer"),
+        pytest.param(refuse(200, ""), id="an answer without a version"),
         pytest.param(hang_up, id="a reset"),
     ],
 )
@@ -213,6 +214,8 @@ async def test_the_event_that_says_gone_leads_to_a_new_list(scene: Scene) -> Non
         pytest.param(page_of_html(503), id="a 503 of a proxy"),
         pytest.param(page_of_html(200), id="a page of a proxy"),
         pytest.param(lines(b'{"type":"ADDED","obj', silent=0.0), id="half a line"),
+        pytest.param(lines(b"<html>\n"), id="a line that is no JSON"),
+        pytest.param(lines(event("ADDED", pod("z"))), id="an object without a version"),
         pytest.param(lines(event("ERROR", status(500, "InternalError"))), id="an error event"),
         pytest.param(lines(), id="an end at once"),
         pytest.param(hang_up, id="a reset"),
