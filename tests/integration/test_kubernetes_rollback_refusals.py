@@ -90,12 +90,12 @@ async def frozen_templates(team: Team, reason: str) -> AsyncIterator[None]:
         },
     }
     both = "\n---\n".join(map(json.dumps, (policy, binding)))
-    await run("kubectl", "apply", "-f", "-", stdin=both)
     try:
+        await run("kubectl", "apply", "-f", "-", stdin=both)
         await _until_it_refuses(team)
         yield
     finally:
-        await run("kubectl", "delete", "-f", "-", stdin=both)
+        await run("kubectl", "delete", "--ignore-not-found", "-f", "-", stdin=both)
 
 
 async def _until_it_refuses(team: Team) -> None:
