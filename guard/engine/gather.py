@@ -7,6 +7,8 @@ have a rhythm of their own and run beside the ticks, which take their newest ans
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,13 +17,16 @@ from guard.core.samples import Measured, NoData, Reading, Unavailable, Unavailab
 from guard.engine.burst import Burst
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from guard.core.policy import Policy
     from guard.core.samples import CounterSample, Sample
     from guard.core.ticks import ProbeAnswer
     from guard.core.workloads import Pod, Snapshot
     from guard.engine.world import World
+
+AT_ONCE = 0.001
+"""Seconds below which the loop's own clock does not tell two moments apart."""
 
 
 class Sides:
@@ -40,9 +45,12 @@ class Sides:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
-    async def change(self) -> None:
-        """Wait for the next snapshot."""
-        await self._changed.wait()
+    async def change(self, seconds: float = math.inf) -> None:
+        """Wait for the next snapshot, at most so long."""
+        within = seconds if math.isfinite(seconds) else None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._changed.wait()
 
     def pods(self, hashes: frozenset[str]) -> list[Pod]:
         """The living pods of some revisions that have an address."""
@@ -118,24 +126,34 @@ class Gatherer:
         )
 
     async def _probe(self, check: Health) -> None:
+        """Ask each ready pod in a rhythm of its own: a new one at once, then once a period."""
         clock = asyncio.get_running_loop().time
         latest = self.probes.setdefault(check.name, {})
+        due: dict[str, float] = {}
         while True:
-            began = clock()
             pods = [pod for pod in self._sides.both if pod.ready_at is not None]
-            if not pods:
-                latest.clear()
-                await self._sides.change()
+            began = clock()
+            due = {pod.uid: due.get(pod.uid, began) for pod in pods}
+            for uid in latest.keys() - due.keys():
+                del latest[uid]
+            asked = [pod for pod in pods if due[pod.uid] <= began]
+            due.update({pod.uid: began + check.every for pod in asked})
+            if asked:
+                await self._ask(check, asked, latest)
+            else:
+                left = min(due.values(), default=math.inf) - began
+                await self._sides.change(max(left, AT_ONCE))
+
+    async def _ask(
+        self, check: Health, pods: Sequence[Pod], latest: dict[str, ProbeAnswer]
+    ) -> None:
+        answers = await asyncio.gather(*(self._world.prober.probe(check, pod) for pod in pods))
+        for pod, answer in zip(pods, answers, strict=True):
+            if answer is None:
                 continue
-            answers = await asyncio.gather(*(self._world.prober.probe(check, pod) for pod in pods))
-            latest.clear()
-            for pod, answer in zip(pods, answers, strict=True):
-                if answer is not None:
-                    latest[pod.uid] = answer
-                    kind = "measured" if answer.status is not None else "unavailable"
-                    self._world.metrics.samples.labels("health", kind).inc()
-            # The period is what is asked for, not the gap: a slow pod makes the probes no rarer.
-            await asyncio.sleep(max(began + check.every - clock(), 0.0))
+            latest[pod.uid] = answer
+            kind = "measured" if answer.status is not None else "unavailable"
+            self._world.metrics.samples.labels("health", kind).inc()
 
     async def _evaluate(self, check: Promql) -> None:
         clock = asyncio.get_running_loop().time
