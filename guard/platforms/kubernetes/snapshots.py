@@ -1,8 +1,8 @@
 """One Deployment with its ReplicaSets and pods as one `Snapshot`.
 
-A rollout is a new current ReplicaSet, and which one that is says the controller: by the revision
-annotation of the Deployment, where that agrees with the template. A pod belongs to the ReplicaSet
-that owns it by uid, never by names or labels.
+A rollout is a new current ReplicaSet, and which one that is says the controller, by the revision
+numbers that it writes. A pod belongs to the ReplicaSet that owns it by uid, never by names or
+labels.
 """
 
 from __future__ import annotations
@@ -84,20 +84,21 @@ def current(
 ) -> tuple[ReplicaSet, bool] | None:
     """Find the ReplicaSet that the template leads to.
 
-    The annotation alone is not enough: whoever applies an old backup of the object puts an old one
-    there, until the controller writes it anew. The template alone is not either: a new API server
-    may read one back with other defaults than the other.
+    The Deployment's annotation alone is not enough: whoever applies an old backup of the object
+    puts an old number there, until the controller writes it anew. The template alone is not either:
+    a new API server may read one back with other defaults than the other.
 
     Returns:
         The ReplicaSet, and whether the controller has brought it in line with the template.
     """
-    numbered = [one for one in replicasets if one.revision.number == deployment.number > 0]
-    alike = [one for one in replicasets if one.revision.content == deployment.content]
-    both = [one for one in numbered if one in alike]
     if not replicasets:
         return None
     if not deployment.observed:
-        return _newest(numbered or replicasets), False
+        # The numbers of ReplicaSets are the controller's own: the highest is its last word.
+        return _newest(replicasets), False
+    numbered = [one for one in replicasets if one.revision.number == deployment.number > 0]
+    alike = [one for one in replicasets if one.revision.content == deployment.content]
+    both = [one for one in numbered if one in alike]
     if both:
         return _newest(both), True
     if alike:

@@ -90,12 +90,22 @@ def test_a_template_that_the_controller_has_not_seen_leaves_the_old_revision_cur
     assert (seen.current.hash, seen.observed, seen.complete) == ("old", False, False)
 
 
-def test_a_replicaset_that_came_before_the_deployments_own_news_changes_nothing_yet() -> None:
+def test_a_replicaset_that_came_before_the_deployments_own_news_is_current() -> None:
     released = deployment(
         of=template("2"), number=1, generation=2, status={"observedGeneration": 1}
     )
 
-    assert shown(released, OLD, NEW).current.hash == "old"
+    seen = shown(released, OLD, NEW)
+
+    assert (seen.current.hash, seen.observed, seen.complete) == ("new", False, False)
+
+
+def test_an_undo_that_the_controller_has_not_seen_leaves_the_newer_revision_current() -> None:
+    undone = deployment(of=template("1"), number=2, generation=3, status={"observedGeneration": 2})
+
+    seen = shown(undone, OLD, NEW)
+
+    assert (seen.current.hash, seen.observed) == ("new", False)
 
 
 def test_a_deployment_whose_new_replicaset_has_not_shown_up_yet_is_not_observed() -> None:
@@ -115,8 +125,13 @@ def test_a_template_that_returns_is_current_once_its_number_has_moved() -> None:
     assert [one.hash for one in after.revisions] == ["old", "new"]
 
 
-def test_an_old_backup_of_the_object_does_not_make_an_old_revision_current() -> None:
-    seen = shown(deployment(of=template("2"), number=1), OLD, NEW)
+@pytest.mark.parametrize("observed", [1, 2])
+def test_an_old_backup_of_the_object_does_not_make_an_old_revision_current(observed: int) -> None:
+    replaced = deployment(
+        of=template("2"), number=1, generation=2, status={"observedGeneration": observed}
+    )
+
+    seen = shown(replaced, OLD, NEW)
 
     assert (seen.current.hash, seen.observed) == ("new", False)
 
