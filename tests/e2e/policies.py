@@ -9,7 +9,10 @@ from typing import Any
 BAD = 'http_requests_total{code=~"5.."}'
 TOTAL = "http_requests_total"
 ERRORS = {"error_ratio": {"objective": "availability", "above": "1%"}}
-HEALTH = {"health": {"path": "/health", "port": 8080, "expect": 200, "every": "1s"}}
+HEALTH = {
+    # Long enough for an answer where a whole cluster shares a few cores with its users.
+    "health": {"path": "/health", "port": 8080, "expect": 200, "every": "1s", "timeout": "5s"}
+}
 PODS: dict[str, Any] = {"pods": {}}
 
 
