@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from guard.core.counting import CLOCK_SKEW
 from guard.core.policy import Matcher, MatchOp, Ratio, Selector
 from guard.core.samples import NoData, NoDataReason, Reading
 from guard.sources.matching import TARGET_LABELS, compiled
@@ -159,6 +160,9 @@ def _read(target: _Target, sli: Ratio, pod: Pod, scrape: Scrape) -> Found:
     assert not isinstance(bad, NoData)
     if not total:
         return _without(target, sli)
+    if _mixed(target, pod, (*total, *bad)):
+        words = "its series are of different scrapes, and a restart may lie between them"
+        return NoData(NoDataReason.AMBIGUOUS, words)
     machines = machine_paths(pod, target.container, scrape)
     paths = {id(one): path_of(one.labels) for one in (*total, *bad)}
     users = [one for one in total if paths[id(one)] not in machines]
@@ -198,9 +202,28 @@ def _without(target: _Target, sli: Ratio) -> NoData:
     return NoData(NoDataReason.NO_SERIES, f"it has no {sli.total.text}")
 
 
+def _mixed(target: _Target, pod: Pod, counted: Sequence[Series]) -> bool:
+    """Whether these series may be of two processes, because they are of different scrapes.
+
+    Of one and the same process they may be: each goes on from where it was.
+    """
+    starts = _starts(target)
+    times = {_at(one) for one in (*counted, *starts)}
+    if len(times) == 1:
+        return False
+    container = next((one for one in pod.containers if one.name == target.container), None)
+    began = container.started_at if container else None
+    processes = {value for one in starts for _, value in one.samples}
+    return began is None or began + CLOCK_SKEW >= min(times) or len(processes) > 1
+
+
+def _starts(target: _Target) -> list[Series]:
+    return [one for one in target.live if one.labels[NAME] == PROCESS_START]
+
+
 def _process_start(target: _Target) -> float | None:
-    starts = [_value(one) for one in target.live if one.labels[NAME] == PROCESS_START]
-    return starts[0] if len(starts) == 1 else None
+    starts = _starts(target)
+    return _value(starts[0]) if len(starts) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)

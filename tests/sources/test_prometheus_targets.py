@@ -73,13 +73,30 @@ def test_without_up_the_newest_scrape_is_told_by_the_other_series() -> None:
     assert counted(*rows) == (7.0, None, 100.0)
 
 
-def test_replicas_that_a_proxy_mixes_into_one_target_all_go_on() -> None:
+def test_replicas_of_one_process_that_a_proxy_mixes_into_one_target_all_go_on() -> None:
     rows = [
         up((92.5, 1.0), (107.5, 1.0)),
         requests((85.0, 80.0), (100.0, 100.0)),
         requests((107.5, 5.0), code="500"),
     ]
     assert counted(*rows) == (105.0, 5.0, 107.5)
+
+
+@pytest.mark.parametrize("moved", ["the container", "the process", "nobody knows"])
+def test_scrapes_of_two_processes_are_never_mixed(moved: str) -> None:
+    begun = 90.0 if moved == "the process" else 50.0
+    rows = [
+        up((92.5, 1.0), (107.5, 1.0)),
+        requests((85.0, 80.0), (100.0, 100.0)),
+        requests((107.5, 5.0), code="500"),
+        of_pod("process_start_time_seconds", (92.5, 50.0), (107.5, begun)),
+    ]
+    started_at = {"the container": 101.0, "nobody knows": None}.get(moved, 1.0)
+    (app,) = POD.containers
+    restarted = replace(POD, containers=(replace(app, started_at=started_at),))
+    (sample,) = readings(rows, SLI, restarted, Scrape()).values()
+    assert isinstance(sample, NoData)
+    assert sample.reason is NoDataReason.AMBIGUOUS
 
 
 @pytest.mark.parametrize("label", ["prometheus_replica", "whatever"])
