@@ -117,12 +117,15 @@ def find(state: PodsState, tick: Tick) -> Finding:
     pods = [p for p in tick.snapshot.pods if p.revision in tick.candidate and p.deleted_at is None]
     troubles = [trouble for pod in pods for trouble in _troubles(state, tick, pod)]
     troubles += _of_all(state, tick, pods)
+    ready = sum(1 for pod in pods if pod.ready)
+    if ready >= tick.snapshot.replicas:
+        # The object of an evicted pod stays for long after another pod took its place.
+        troubles = [trouble for trouble in troubles if trouble[1] is not Reason.EVICTED]
     for answer in (Verdict.FAIL, Verdict.WAIT):
         worst = next((trouble for trouble in troubles if trouble[0] is answer), None)
         if worst is not None:
             hold = worst[1] in (Reason.UNSCHEDULABLE, Reason.REPLICA_FAILURE)
             return _found(state, tick, pods, worst, hold=hold)
-    ready = sum(1 for pod in pods if pod.ready)
     text = f"{ready} of {tick.snapshot.replicas} pods ready"
     if ready < tick.snapshot.replicas:
         return _found(state, tick, pods, (Verdict.WAIT, Reason.NOT_READY_YET, text))

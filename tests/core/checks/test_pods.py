@@ -233,6 +233,13 @@ def test_an_evicted_pod_never_fails() -> None:
     assert (found.answer, found.reason, found.hold) == (Verdict.WAIT, Reason.EVICTED, False)
 
 
+def test_an_evicted_pod_says_nothing_more_once_another_took_its_place() -> None:
+    evicted = pod("gone", evicted="Evicted")
+    told = Told(replicas=1)
+    assert told.at(5, evicted, pod("next")).answer is Verdict.WAIT
+    assert told.at(9, evicted, pod("next", **READY)).answer is Verdict.PASS
+
+
 def test_pods_that_the_platform_cannot_create_hold() -> None:
     found = Told(failure="FailedCreate: exceeded quota").at(5)
     assert (found.reason, found.hold) == (Reason.REPLICA_FAILURE, True)
