@@ -71,6 +71,7 @@ class Kubernetes:
         self._views: dict[str, View] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._changes: Changes[WorkloadId] | None = None
+        self._remembers = asyncio.Event()
         self._reviews = Reviews(api, namespaces, own.namespace, now)
         self._store = Store(api, own.namespace, now)
         self._rollbacks = Rollbacks(api, self._store, now)
@@ -124,7 +125,11 @@ class Kubernetes:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _sweep(self, views: list[View]) -> None:
-        """Forget what is stored of Deployments that are gone, once all there are were seen."""
+        """Forget what is stored of Deployments that are gone, once all there are were seen.
+
+        Whoever only looks, as `guard check --live` does, asks for no memory and drops none.
+        """
+        await self._remembers.wait()
         while True:
             for view in views:
                 await view.synced.wait()
@@ -162,6 +167,7 @@ class Kubernetes:
         Raises:
             TemporaryError: the store did not answer.
         """
+        self._remembers.set()
         return await self._store.load(workload, uid)
 
     async def save(self, workload: WorkloadId, uid: str, documents: Mapping[str, str]) -> None:

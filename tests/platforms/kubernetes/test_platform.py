@@ -199,7 +199,6 @@ async def test_only_the_namespaces_that_are_named_are_asked_for(server: ApiServe
     assert {one.path for one in server.requests} == {
         *paths("shop"),
         *paths("staging"),
-        *MEMORY,
     }
 
 
@@ -265,17 +264,6 @@ async def test_a_version_that_is_gone_loses_nothing(
 # Memory of what is gone.
 
 
-def memory(workload: WorkloadId) -> dict[str, Any]:
-    return {
-        "metadata": {
-            "uid": f"memory-of-{workload.name}",
-            "name": f"memory-of-{workload.name}",
-            "labels": {},
-        },
-        "data": {},
-    }
-
-
 async def test_what_is_stored_of_deployments_that_are_gone_is_swept(
     server: ApiServer, platform: Kubernetes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -288,6 +276,10 @@ async def test_what_is_stored_of_deployments_that_are_gone_is_swept(
 
     monkeypatch.setattr(platform._store, "sweep", sweep)
     watched = Watched(platform)
+    await server.until(lambda: server.watches == 3)
+    assert swept == [], "who only looks drops nothing"
+
+    await platform.load(CART, "uid-cart")
     await server.until(lambda: bool(swept))
     await watched.end()
 
@@ -301,9 +293,11 @@ async def test_a_store_that_cannot_be_swept_stops_nothing(
     for path in MEMORY:
         del server.resources[path]
     platform.follow(frozenset({CART}))
+    await platform.load(CART, "uid-cart")
+    asked = len(server.seen(MEMORY[0], watch=False))
 
     await watched.until(lambda one: isinstance(one, Snapshot))
-    await server.until(lambda: bool(server.seen(MEMORY[0], watch=False)))
+    await server.until(lambda: len(server.seen(MEMORY[0], watch=False)) > asked)
 
     assert not watched.task.done()
 
