@@ -275,7 +275,7 @@ async def test_a_server_that_hangs_costs_one_time_out_and_not_one_each_poll(
 
 
 @pytest.mark.usefixtures("only_prometheus")
-async def test_fifty_rollouts_that_look_at_one_metric_make_one_query(
+async def test_fifty_rollouts_that_look_at_one_metric_make_two_queries(
     fleet: Fleet, guard: Asker
 ) -> None:
     async with fleet.taken() as (served,):
