@@ -6,6 +6,7 @@ This is the one place where any exception is caught: between a task and its next
 from __future__ import annotations
 
 import asyncio
+import traceback
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
@@ -48,12 +49,29 @@ async def persist(
         began = clock()
         try:
             return await work()
-        except Exception:
+        except Exception as error:  # noqa: BLE001 - the one place: what failed is begun again
             if clock() - began > LONGEST_PAUSE:
                 pause, failures = FIRST_PAUSE, 0
             failures += 1
             metrics.crashes.inc()
-            log.exception("task failed, beginning again", task=name, seconds=pause)
+            _log(name, pause, error)
             failing(failures)
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _log(name: str, pause: float, error: Exception) -> None:
+    log.error("task failed, beginning again", task=name, seconds=pause, error=described(error))
+
+
+def described(error: BaseException) -> list[str]:
+    """Where a defect happened, frame by frame, and what it was.
+
+    Without locals, source lines and causes: the first two may hold a secret or block the loop on
+    the disk, and a foreign cause was mapped away on purpose.
+    """
+    frames = traceback.walk_tb(error.__traceback__)
+    where = [f"{f.f_code.co_filename}:{line} in {f.f_code.co_name}" for f, line in frames]
+    parts = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    within = [line for part in parts for line in described(part)]
+    return [*where, f"{type(error).__name__}: {error}", *within]
