@@ -38,6 +38,8 @@ REFRESH_EVERY: Final = 60.0
 their life of at least 10 minutes, so that the old one is good for 2 minutes more."""
 LOAD_WITHIN: Final = 30.0
 """Seconds that a kubeconfig's exec plugin may take."""
+CALLS_AT_ONCE: Final = 50
+"""Connections for calls, beside the three that the watches of each namespace hold for ever."""
 NO_CREDENTIALS: Final = "its exec plugin gave no credentials"
 TOKEN: Final = "BearerToken"
 
@@ -63,6 +65,7 @@ async def connect(settings: Settings) -> Api:
     load = _kubeconfig(settings.kubeconfig) if settings.kubeconfig else _service_account()
     try:
         configuration = await _loaded(load)
+        configuration.connection_pool_maxsize = CALLS_AT_ONCE + 3 * max(len(settings.namespaces), 1)
         client = await asyncio.to_thread(_client, configuration)
     except (_Unusable, *_FAILURES) as error:
         where = settings.kubeconfig or "the pod's service account (and KUBECONFIG names no file)"

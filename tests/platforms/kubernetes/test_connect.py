@@ -78,6 +78,18 @@ async def test_a_token_of_the_kubeconfig_is_sent(server: ApiServer, file: Path) 
     assert server.requests[0].headers["User-Agent"].startswith("deployment-guard/")
 
 
+async def test_the_watches_of_many_namespaces_leave_connections_for_calls(file: Path) -> None:
+    write(file, kubeconfig("https://api.example", {"token": "t"}))
+    namespaces = tuple(f"n{number}" for number in range(40))
+
+    api = await connect(
+        await asyncio.to_thread(lambda: Settings(kubeconfig=file, namespaces=namespaces))
+    )
+    await api.close()
+
+    assert api._client.rest_client.maxsize > 3 * 40
+
+
 async def test_a_user_without_credentials_is_nobody(server: ApiServer, file: Path) -> None:
     write(file, kubeconfig(server.url, {}))
 
