@@ -155,11 +155,24 @@ class Stage:
         notices = self.watchman.logs.notices(self.space, name)
         return [n for n in notices if n["stage"] == stage and reason in {"", n["reason"]}]
 
-    async def events(self, name: str) -> list[dict[str, Any]]:
-        """The Kubernetes Events on a shop's Deployment."""
+    async def heard(self, name: str, reason: str, stage: str = "informed") -> None:
+        """Wait until people have been told so: what had been told before it is known then."""
+
+        async def ask() -> bool:
+            return bool(self.told(name, reason, stage))
+
+        await until(ask, 30.0, f"{name}: people are told {reason}")
+
+    async def events(self, name: str, *reasons: str) -> None:
+        """Wait until a shop's Deployment has Kubernetes Events with all these reasons."""
         path = f"/api/v1/namespaces/{self.space}/events"
         query = "?fieldSelector=involvedObject.kind%3DDeployment%2CinvolvedObject.name%3D"
-        return list((await self.cluster.get(f"{path}{query}{name}"))["items"])
+
+        async def ask() -> bool:
+            found = await self.cluster.get(f"{path}{query}{name}")
+            return set(reasons) <= {event["reason"] for event in found["items"]}
+
+        await until(ask, 30.0, f"{name}: its Events say {reasons}")
 
     # What the guard stands on.
 

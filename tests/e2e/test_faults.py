@@ -46,6 +46,7 @@ async def test_prometheus_is_killed_during_a_good_release_and_a_bad_one(stage: S
     stage.row(Row(stage.entry.name, rollout.where, note="the good one"))
     assert rollout.phase == "promoted", rollout.text
     assert not rollout.count("held")
+    await stage.heard("unmoved", "Promoted")
     assert not stage.told("unmoved")
 
 
@@ -104,7 +105,7 @@ async def test_scrape_and_prometheus_are_both_gone(stage: Stage) -> None:
     rollout = await stage.end("dark")
     stage.row(Row(stage.entry.name, held, note=f"then {rollout.where}"))
     assert rollout.phase == "promoted", rollout.text
-    assert "Blind" in {n["reason"] for n in stage.told("dark")}
+    await stage.heard("dark", "Blind", "opened")
     assert not rollout.count("intent")
 
 

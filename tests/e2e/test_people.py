@@ -44,6 +44,7 @@ async def test_a_person_undoes_a_release(stage: Stage) -> None:
     assert not rollout.count("intent")
     assert opened.shop.templates == ["good", "regretted", "good"]
     assert len(await stage.rollouts("undone")) == 1, "the known-good one is no new rollout"
+    await stage.heard("undone", "Superseded")
     assert not stage.told("undone")
 
 
@@ -102,7 +103,7 @@ async def test_a_bad_release_is_only_observed_where_a_label_says_so(stage: Stage
     rollout = await stage.rollout("observed", lambda r: r.phase == "held" or r.ended)
     stage.row(Row(stage.entry.name, rollout.where))
     assert rollout.where == "held(observe)", rollout.text
-    assert [n["reason"] for n in stage.told("observed")] == ["WouldRollBack"]
+    await stage.heard("observed", "WouldRollBack", "opened")
     assert opened.shop.templates == ["good", "bad"]
     await opened.shop.undo()
     rollout = await stage.end("observed")
@@ -145,6 +146,7 @@ async def _held_once(stage: Stage, opened: Open, began: float) -> None:
     # Long enough for anyone who would fight: four of the times that the first undo took.
     await asyncio.sleep(max(began + 20.0 - time.time(), 0.0))
     assert opened.shop.templates == ["good", "bad", "good", "bad"]
+    await stage.heard(opened.name, "Held", "opened")
     assert [n["reason"] for n in stage.told(opened.name)] == ["RollingBack", "Held"]
     stand = (await stage.rollouts(opened.name))[-1]
     assert stand.where == "held(once)", stand.text
