@@ -73,7 +73,7 @@ def encode(memory: Memory, records: Iterable[Record]) -> dict[str, str]:
     The newest one, which may hold an intent, is never left out: where its evidence does not fit
     the evidence is, and begins anew after a restart.
     """
-    documents = {MEMORY_KEY: _MEMORY.dump_json(memory).decode()}
+    documents = {MEMORY_KEY: _text(_MEMORY.dump_python(memory, mode="json"))}
     left = DOCUMENTS_AT_MOST - _bytes(documents[MEMORY_KEY])
     for record in records:
         text = _document(record)
@@ -95,7 +95,10 @@ def _document(record: Record) -> str:
     kept = _RECORD.dump_python(record, mode="json")
     if record.state.ended:
         kept["checks"] = {}
-    document = {**head(record), "checkpoint": kept}
+    return _text({**head(record), "checkpoint": kept})
+
+
+def _text(document: dict[str, Any]) -> str:
     return _DOCUMENT.dump_json(document).decode()
 
 
@@ -145,7 +148,7 @@ def _read(key: str, text: str, kind: TypeAdapter[T], part: Callable[[dict[str, A
 
 def encode_told(told: Mapping[str, str]) -> dict[str, str]:
     """What people were told once of a workload, as a document; none where that is nothing."""
-    return {TOLD_KEY: _DOCUMENT.dump_json(dict(told)).decode()} if told else {}
+    return {TOLD_KEY: _text(dict(told))} if told else {}
 
 
 def decode_told(documents: Mapping[str, str]) -> dict[str, str]:
