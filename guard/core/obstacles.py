@@ -54,7 +54,7 @@ def _target(state: State, facts: Facts) -> Obstacle | None:
         return Obstacle(
             Hold.NO_KNOWN_GOOD, "No revision is known good, so there is none to return to"
         )
-    if good.revision.content == state.case.candidate.content:
+    if good.revision.same_as(state.case.candidate):
         return Obstacle(
             Hold.SAME_TEMPLATE,
             "The known-good template is this very one, restarted: nothing to undo",

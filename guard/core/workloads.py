@@ -51,6 +51,14 @@ class Revision:
     created_at: float
     images: tuple[str, ...] = ()
 
+    def same_as(self, other: Revision) -> bool:
+        """Whether both are one template.
+
+        By the platform's own name for it first: an API server's upgrade changes defaults, and
+        with them the content of what was stored before it.
+        """
+        return self.hash == other.hash or self.content == other.content
+
 
 @dataclass(frozen=True, slots=True)
 class Exit:
@@ -178,10 +186,10 @@ class Snapshot:
         """The pods of the given revisions, also those that are going."""
         return tuple(pod for pod in self.pods if pod.revision in hashes)
 
-    def hashes_of(self, content: str) -> frozenset[str]:
-        """The platform's hashes of every revision that has this content."""
-        held = self.revisions or (self.current,)
-        return frozenset(revision.hash for revision in held if revision.content == content)
+    def hashes_of(self, wanted: Revision) -> frozenset[str]:
+        """The platform's hashes of every revision that is the same template as this one."""
+        held = (*self.revisions, self.current)
+        return frozenset(one.hash for one in held if one.same_as(wanted))
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,12 +97,12 @@ class Recovery:
         snapshot = sides.snapshot
         intent = self._state.intent
         assert intent is not None
-        good = snapshot.hashes_of(intent.known_good.revision.content)
+        good = snapshot.hashes_of(intent.known_good.revision)
         if self._check is not None:
             living = {pod.uid for pod in sides.pods(good)}
             self._count(counters.get(self._check.name, {}), living)
         pods = [p for p in snapshot.pods_of(good) if p.ready and p.deleted_at is None]
-        back = snapshot.current.content == intent.known_good.revision.content
+        back = snapshot.current.same_as(intent.known_good.revision)
         if not (back and snapshot.complete):
             self._complete_at = None
         elif self._complete_at is None:

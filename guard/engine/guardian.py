@@ -162,7 +162,7 @@ class Guardian:
         good = state.intent.known_good if state.intent else state.case.stable
         self._sides.candidate = frozenset({state.case.candidate.hash})
         known = frozenset({good.revision.hash}) if good else frozenset()
-        alike = snapshot.hashes_of(good.revision.content) if good else frozenset()
+        alike = snapshot.hashes_of(good.revision) if good else frozenset()
         self._sides.stable = (known | alike) - self._sides.candidate
 
     def _outside(self) -> Event | None:
@@ -178,7 +178,7 @@ class Guardian:
         if (current.hash, current.number) == (case.candidate.hash, case.candidate.number):
             return None
         good = state.intent.known_good if state.intent else case.stable
-        back = good is not None and current.content == good.revision.content
+        back = good is not None and current.same_as(good.revision)
         if state.phase is Phase.ROLLING_BACK and (back or state.verify_by is None):
             # Before the patch has an outcome, only the platform can tell whose template it is.
             return None

@@ -218,7 +218,7 @@ class Keeper:
         """
         case = record.state.case
         good = self.memory.known_good
-        if good is None or good.assumed or good.revision.content == case.candidate.content:
+        if good is None or good.assumed or good.revision.same_as(case.candidate):
             return None
         intent = Intent(
             id=f"rehearse:{case.rollout}",

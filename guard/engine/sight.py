@@ -110,7 +110,7 @@ class Sight:
         if newest is None or newest.state.intent is None or newest.state.verify_by is None:
             return False
         after = current.number > newest.state.case.candidate.number
-        return after and current.content == good.revision.content
+        return after and current.same_as(good.revision)
 
     # A new rollout.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,10 +71,16 @@ def test_a_revision_that_is_trusted_was_not_bad_after_all() -> None:
     assert memory.youth == youth
 
 
-def test_hashes_of_a_content_are_found_among_all_that_the_platform_holds() -> None:
+def test_a_template_is_found_among_all_that_the_platform_holds() -> None:
     again = Revision("new2", BAD.content, 3, "rs3", BEGAN)
     snapshot = Snapshot(MEMORY.workload, "u", 1, BEGAN, BAD, 4, revisions=(again, BAD))
-    assert snapshot.hashes_of(BAD.content) == {"new", "new2"}
+    assert snapshot.hashes_of(BAD) == {"new", "new2"}
     alone = Snapshot(MEMORY.workload, "u", 1, BEGAN, BAD, 4)
-    assert alone.hashes_of(BAD.content) == {"new"}
-    assert alone.hashes_of("c-old") == frozenset()
+    assert alone.hashes_of(BAD) == {"new"}
+    assert alone.hashes_of(GOOD.revision) == frozenset()
+
+
+def test_a_template_stored_before_the_api_server_changed_its_defaults_is_still_the_same() -> None:
+    stored = replace(BAD, content="hashed with the defaults of then")
+    assert BAD.same_as(stored)
+    assert not BAD.same_as(GOOD.revision)

@@ -79,7 +79,7 @@ async def test_a_deployments_whole_life_is_seen(team: Team, watched: Watched) ->
     await watched.until(lambda one: one.complete and one.current.number == 2)
     second = watched.last.current
     assert second.content != first.content
-    assert watched.last.hashes_of(first.content) == {first.hash}
+    assert watched.last.hashes_of(first) == {first.hash}
     assert living(watched) == [second.hash] * 2
 
     await team.kubectl("scale", "deployment", team.name, "--replicas=3")
