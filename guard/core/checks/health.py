@@ -15,6 +15,10 @@ from guard.core.policy import Health
 from guard.core.ticks import Frame, ProbeAnswer, Tick
 from guard.core.workloads import Pod, Probe
 
+RESTART_WITHIN = 60.0
+"""Seconds that a pod has for coming back from its first exit. The check *pods* judges exits, and
+allows one; whatever a program says or does not say while it starts is no news about its health."""
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -100,6 +104,8 @@ def update(state: HealthState, tick: Tick) -> HealthState:
     ports = set(state.ports)
     for uid, pod in living.items():
         streak, answer = streaks.get(uid, Streak()), probes.get(uid)
+        if _is_coming_back(pod, tick.at):
+            continue
         if answer is not None:
             streaks[uid] = _next(streak, answer, state.check)
             if answer.status is not None and pod.revision in tick.stable:
@@ -107,6 +113,13 @@ def update(state: HealthState, tick: Tick) -> HealthState:
         elif pod.ready_at is not None and endpoint(state.check, pod) is None:
             streaks[uid] = _by_condition(streak, pod, tick.at, state.check)
     return replace(state, streaks=streaks, ports=tuple(sorted(ports)))
+
+
+def _is_coming_back(pod: Pod, at: float) -> bool:
+    """Whether a container of a pod that is not ready has ended once, a short while ago."""
+    ended = (one for one in pod.containers if not one.init and one.restarts <= 1)
+    exits = (one.last_exit for one in ended if one.last_exit is not None)
+    return not pod.ready and any(at - last.at < RESTART_WITHIN for last in exits)
 
 
 def _next(streak: Streak, answer: ProbeAnswer, check: Health) -> Streak:

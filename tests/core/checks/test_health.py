@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from guard.core.checks import health
-from guard.core.checks.health import Endpoint, HealthState, endpoint
+from guard.core.checks.health import RESTART_WITHIN, Endpoint, HealthState, endpoint
 from guard.core.findings import Finding, Reason, Verdict
 from guard.core.policy import Health
 from guard.core.samples import UnavailableReason
 from guard.core.ticks import Frame, ProbeAnswer, Tick
-from guard.core.workloads import Container, Pod, Probe, Revision, Snapshot, WorkloadId
+from guard.core.workloads import Container, Exit, Pod, Probe, Revision, Snapshot, WorkloadId
 
 BEGAN = 1000.0
 REVISION = Revision("new", "new", 2, "rs", BEGAN)
@@ -263,6 +263,59 @@ def test_silence_without_a_reason_is_silence() -> None:
     for second in range(3):
         found = probed.take({"c": ProbeAnswer(BEGAN + second, None, port=8080)})
     assert "gives no answer (none)" in found.text
+
+
+# One exit, which the check pods allows.
+
+
+def ended(at: float, restarts: int = 1) -> tuple[Container, ...]:
+    return (Container("app", restarts=restarts, last_exit=Exit(1, "Error", at)),)
+
+
+def test_a_pod_that_comes_back_from_its_first_exit_is_not_held_to_its_silence() -> None:
+    rollout = Probed().add(pod("a"), pod("b"))
+    rollout.tick(a=200, b=200)
+    rollout.change("a", ready=False, containers=ended(rollout.at))
+    for answer in (REFUSED, REFUSED, REFUSED, 503, 503, 503):
+        assert rollout.tick(a=answer, b=200).answer is not Verdict.FAIL
+    rollout.change("a", ready=True)
+    assert rollout.tick(a=200, b=200).answer is Verdict.PASS
+
+
+def test_probes_before_the_platform_told_of_the_exit_count_on_when_it_is_over() -> None:
+    rollout = Probed().add(pod("a"))
+    rollout.tick(a=200)
+    rollout.tick(a=REFUSED)
+    rollout.change("a", ready=False, containers=ended(rollout.at))
+    rollout.tick(a=REFUSED)
+    rollout.change("a", ready=True)
+    assert rollout.tick(a=503).answer is Verdict.WAIT
+    assert rollout.tick(a=503).answer is Verdict.FAIL
+
+
+def test_a_pod_that_does_not_come_back_within_a_minute_is_bad() -> None:
+    rollout = Probed().add(pod("a"))
+    rollout.tick(a=200)
+    rollout.change("a", ready=False, containers=ended(rollout.at))
+    excused = int(RESTART_WITHIN / CHECK.every)
+    findings = [rollout.tick(a=REFUSED) for _ in range(excused + CHECK.failures)]
+    assert [finding.answer for finding in findings].index(Verdict.FAIL) >= excused
+
+
+def test_a_second_exit_is_no_excuse() -> None:
+    rollout = Probed().add(pod("a"))
+    rollout.tick(a=200)
+    rollout.change("a", ready=False, containers=ended(rollout.at, restarts=2))
+    findings = [rollout.tick(a=REFUSED) for _ in range(CHECK.failures)]
+    assert findings[-1].answer is Verdict.FAIL
+
+
+def test_a_pod_that_is_ready_again_is_held_to_its_answers() -> None:
+    rollout = Probed().add(pod("a"))
+    rollout.tick(a=200)
+    rollout.change("a", containers=ended(rollout.at))
+    findings = [rollout.tick(a=503) for _ in range(CHECK.failures)]
+    assert findings[-1].answer is Verdict.FAIL
 
 
 # The Ready condition, where there is nothing to ask.
