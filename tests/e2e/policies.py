@@ -11,7 +11,7 @@ TOTAL = "http_requests_total"
 ERRORS = {"error_ratio": {"objective": "availability", "above": "1%"}}
 HEALTH = {
     # Long enough for an answer where a whole cluster shares a few cores with its users.
-    "health": {"path": "/health", "port": 8080, "expect": 200, "every": "1s", "timeout": "5s"}
+    "health": {"path": "/health", "port": 8080, "expect": 200, "every": "2s", "timeout": "5s"}
 }
 PODS: dict[str, Any] = {"pods": {}}
 

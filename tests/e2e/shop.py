@@ -194,20 +194,31 @@ class Shop:
         items = (await self._cluster.get(path))["items"]
         return [pod for pod in items if "deletionTimestamp" not in pod["metadata"]]
 
-    async def tell(self, word: str, *, revision: str | None = None, first: bool = False) -> int:
+    async def tell(self, word: str) -> int:
         """PUT a word to the fault switch of its pods; returns how many took it."""
         told = 0
         for pod in await self.pods():
-            if revision is not None and revision_of(pod["spec"]) != revision:
-                continue
-            name = pod["metadata"]["name"]
-            where = f"/api/v1/namespaces/{self.spec.namespace}/pods/{name}:{PORT}/proxy/fault"
             with contextlib.suppress(ApiError, aiohttp.ClientError):
-                await self._cluster.raw("PUT", where, word)
+                await self._cluster.raw("PUT", self._switch(pod), word)
                 told += 1
-            if first and told:
-                break
         return told
+
+    async def crash_one(self, revision: str) -> None:
+        """Let a serving pod of this revision end at once with 1; it starts again."""
+        pods = await self.pods()
+        mine = [pod for pod in pods if revision_of(pod["spec"]) == revision and _is_ready(pod)]
+        # It dies before it answers.
+        with contextlib.suppress(ApiError, aiohttp.ClientError):
+            await self._cluster.raw("PUT", self._switch(mine[0]), "die")
+
+    async def restarts(self) -> int:
+        """How often containers of its present pods were started again."""
+        statuses = [pod["status"].get("containerStatuses", ()) for pod in await self.pods()]
+        return sum(one["restartCount"] for of_pod in statuses for one in of_pod)
+
+    def _switch(self, pod: Object) -> str:
+        name = pod["metadata"]["name"]
+        return f"/api/v1/namespaces/{self.spec.namespace}/pods/{name}:{PORT}/proxy/fault"
 
     @property
     def templates(self) -> list[str]:
@@ -232,6 +243,11 @@ class Shop:
         pod = deployment["spec"]["template"]["spec"]
         if not self.sightings or self.sightings[-1].pod != pod:
             self.sightings.append(Sighting(time.time(), revision_of(pod), pod))
+
+
+def _is_ready(pod: Object) -> bool:
+    conditions = pod["status"].get("conditions", ())
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
 
 def _is_complete(deployment: dict[str, Any]) -> bool:

@@ -182,7 +182,7 @@ async def test_both_revisions_are_broken_by_what_they_share(stage: Stage) -> Non
     env = {**GOOD, "DEPENDENCY_URL": url}
     opened = await stage.guarded(spec, env)
     await opened.shop.release({**env, "REVISION": "better"})
-    await opened.seen.until(lambda: opened.seen.answered("better") > 100, 60.0)
+    await opened.seen.meet("better", 100)
     await depot.shop.tell("0.3")
     rollout = await stage.rollout("sharing", lambda r: r.phase != "progressing")
     held = Row(stage.entry.name, rollout.where)

@@ -54,14 +54,15 @@ async def _good_releases(stage: Stage, name: str) -> None:
         revision = f"good-{number}"
         began = time.time()
         await opened.shop.release({**env, "REVISION": revision})
-        await opened.seen.until(lambda: opened.seen.answered(revision) > 0, 60.0)  # noqa: B023 - awaited here
-        assert await opened.shop.tell("die", revision=revision, first=True) == 1
+        await opened.seen.meet(revision)
+        await opened.shop.crash_one(revision)
         rollout = await stage.end(name, number=number)
         failed = len(opened.seen.failures(began))
         what = f"a good release, {name[-1]}{number}"
         stage.row(Row(what, rollout.where, kind=KIND, failed=failed, note=f"{_took(rollout)} s"))
         assert rollout.phase in {"promoted", "unproven"}, rollout.text
         assert not rollout.count("held"), rollout.timeline
+        assert await opened.shop.restarts() == 1
     assert opened.shop.templates == ["good", *(f"good-{n}" for n in range(1, RELEASES + 1))]
 
 

@@ -47,6 +47,10 @@ class Users:
         """How many requests this revision has answered, well or badly."""
         return sum(self._stream.tally.answered.get(revision, (0, 0)))
 
+    async def meet(self, revision: str, answers: int = 1) -> None:
+        """Wait until this revision has answered so many requests, well or badly."""
+        await self.until(lambda: self.answered(revision) >= answers, 60.0)
+
     async def bad_answer(self, revision: str, within: float = 60.0) -> float:
         """Wait for the first bad answer of this revision; returns when it was."""
         await self.until(lambda: self.first_bad(revision) is not None, within)
