@@ -61,13 +61,13 @@ lint: $(VENV)/.test
 
 unit: $(VENV)/.test
 	@rm -rf build/coverage/unit && mkdir -p build/coverage/unit
-	COVERAGE_FILE=build/coverage/unit/data PYTHONPATH=. $(BIN)/coverage run -m pytest --ignore=tests/integration
+	COVERAGE_FILE=build/coverage/unit/data PYTHONPATH=$(CURDIR) $(BIN)/coverage run -m pytest --ignore=tests/integration
 	@COVERAGE_FILE=build/coverage/unit/all $(BIN)/coverage combine --quiet --keep build/coverage/unit
 	COVERAGE_FILE=build/coverage/unit/all $(BIN)/coverage report --include='guard/core/*' --fail-under=100 --skip-covered
 
 integration: $(SITE)/.wheel
 	@rm -rf build/coverage/integration && mkdir -p build/coverage/integration
-	COVERAGE_FILE=build/coverage/integration/data GUARD_TEST_SITE=$(SITE) PYTHONPATH=$(SITE):. $(BIN)/coverage run -m pytest tests/integration
+	COVERAGE_FILE=build/coverage/integration/data GUARD_TEST_SITE=$(abspath $(SITE)) PYTHONSAFEPATH=1 PYTHONPATH=$(abspath $(SITE)):$(CURDIR) $(BIN)/coverage run -m pytest tests/integration
 
 # The rest of the guard is covered by unit and integration tests together, so this means something
 # only where nothing was left out.
@@ -77,12 +77,12 @@ coverage:
 	  --fail-under=$(if $(GUARD_NO_SKIPS),90,0)
 
 e2e-core: $(SITE)/.wheel
-	@PYTHONPATH=$(SITE):. $(BIN)/python -m tests.e2e.available || { test -z "$(GUARD_NO_SKIPS)"; exit; }; \
-	PYTHONPATH=$(SITE):. $(BIN)/python -m pytest tests/e2e -m core
+	@PYTHONSAFEPATH=1 PYTHONPATH=$(abspath $(SITE)):$(CURDIR) $(BIN)/python -m tests.e2e.available || { test -z "$(GUARD_NO_SKIPS)"; exit; }; \
+	PYTHONSAFEPATH=1 PYTHONPATH=$(abspath $(SITE)):$(CURDIR) $(BIN)/python -m pytest tests/e2e -m core
 
 e2e: $(SITE)/.wheel
-	PYTHONPATH=$(SITE):. $(BIN)/python -m tests.e2e.available
-	PYTHONPATH=$(SITE):. $(BIN)/python -m pytest tests/e2e
+	PYTHONSAFEPATH=1 PYTHONPATH=$(abspath $(SITE)):$(CURDIR) $(BIN)/python -m tests.e2e.available
+	PYTHONSAFEPATH=1 PYTHONPATH=$(abspath $(SITE)):$(CURDIR) $(BIN)/python -m pytest tests/e2e
 
 # Generated files.
 
@@ -90,8 +90,8 @@ render: $(VENV)/.run
 	$(BIN)/python -m guard.config.schema > docs/slo-file.schema.json
 
 bench: $(VENV)/.run
-	PYTHONPATH=. $(BIN)/python benchmarks/decisions_quick.py
-	PYTHONPATH=. $(BIN)/python benchmarks/scrape_cost.py
+	PYTHONPATH=$(CURDIR) $(BIN)/python benchmarks/decisions_quick.py
+	PYTHONPATH=$(CURDIR) $(BIN)/python benchmarks/scrape_cost.py
 
 # Locks with hashes for every platform; run after a change of pyproject.toml's dependencies.
 lock: $(VENV)/.test

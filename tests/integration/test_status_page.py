@@ -46,7 +46,7 @@ FLAGS = (
     "--remote-debugging-port=0",
 )
 STARTED = b"DevTools listening on "
-WITHIN = 15.0
+WITHIN = 60.0
 """Seconds for anything that the browser is waited for."""
 
 
