@@ -12,7 +12,8 @@ import pytest_asyncio
 # The product is the installed one; the scenarios and the shop are this repository's.
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from tests.e2e.equipment import FOLDER, Equipment, missing
+from tests.e2e.available import missing
+from tests.e2e.equipment import FOLDER, Equipment
 from tests.e2e.side_by_side import TURN, Run, Scenario
 from tests.e2e.table import Table
 

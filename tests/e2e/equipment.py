@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import shutil
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tests.e2e import images, prometheus
 from tests.e2e.apiproxy import ApiProxy
+from tests.e2e.available import kubeconfig
 from tests.e2e.cluster import Cluster, host_address, load_address
 from tests.e2e.guards import Guard, Kind
 from tests.e2e.images import UNGUARDED
@@ -149,23 +148,3 @@ class Equipment:
         }
         logs.start()
         await guard.install(FOLDER)
-
-
-def kubeconfig() -> Path:
-    """The file that reaches the cluster, as kubectl finds it."""
-    named = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0]
-    return Path(named) if named else Path.home() / ".kube" / "config"
-
-
-def missing() -> list[str]:
-    """What a run needs and does not find here, each with what to do."""
-    wanted = {
-        "kubectl": "install kubectl",
-        "docker": "install Docker Engine, and start it",
-        "openssl": "install openssl",
-        prometheus.BINARY: "put Prometheus 3 on PATH, or name it in GUARD_TEST_PROMETHEUS",
-    }
-    lacking = [f"{name}: {what}" for name, what in wanted.items() if shutil.which(name) is None]
-    if not kubeconfig().is_file():
-        lacking.append("a cluster: name its kubeconfig in KUBECONFIG (kind or k3d will do)")
-    return lacking

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import shutil
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -13,13 +11,13 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 from aiohttp import web
 
+from tests.e2e.available import PROMETHEUS
 from tests.e2e.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-BINARY: Final = os.environ.get("GUARD_TEST_PROMETHEUS", "prometheus")
 SCRAPE_INTERVAL: Final = 5
 """Seconds; short, so that a run ends in minutes."""
 
@@ -70,7 +68,7 @@ class Prometheus:
         config.write_text(text, encoding="utf-8")
         with (self.folder / "log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                BINARY,
+                PROMETHEUS,
                 f"--config.file={config}",
                 f"--storage.tsdb.path={self.folder / 'data'}",
                 f"--web.listen-address=0.0.0.0:{self.port}",
@@ -142,8 +140,3 @@ class RoundRobin:
                 return web.Response(body=body, status=answer.status, headers={"Content-Type": kind})
         except aiohttp.ClientError:
             return web.Response(status=502)
-
-
-def installed() -> bool:
-    """Whether there is a Prometheus to start."""
-    return shutil.which(BINARY) is not None
