@@ -19,7 +19,7 @@ from guard.core.records import RECORDS_AT_MOST, Memory, Unproven, remember_rollb
 from guard.core.states import Facts, Phase
 from guard.core.workloads import Mode
 from guard.engine import codec
-from guard.engine.troubles import Trouble
+from guard.engine.troubles import Trouble, failure_over
 from guard.engine.writer import Writer
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class Keeper:
         self.memory = Memory(workload=workload, uid=uid)
         self.records: list[Record] = []
         self.told: dict[str, str] = {}
+        self._unkept = ""
         self.rights = Rights(may_patch=True)
         self._writer = Writer(world, workload, uid, self._documents, troubles)
 
@@ -94,6 +95,30 @@ class Keeper:
         """The newest record of a rollout that has not ended."""
         return next((r for r in reversed(self.records) if not r.state.ended), None)
 
+    # Stories that outlive their rollout.
+
+    @property
+    def failures(self) -> list[Record]:
+        """Failed rollbacks whose story is still open."""
+        failed = [r for r in self.records if r.state.phase is Phase.ROLLBACK_FAILED]
+        return [record for record in failed if record.id not in self.told]
+
+    def failure_over(self, record: Record, why: str) -> None:
+        """What a failed rollback left serving serves no more: close its story (law 9)."""
+        self._world.deliver.tell(failure_over(record.state.case, why, self._world.now()))
+        known = {one.id for one in self.records}
+        kept = {key: told for key, told in self.told.items() if "@" not in key or key in known}
+        self.told = {**kept, record.id: "over"}
+        self.put()
+
+    def look(self, snapshot: Snapshot) -> None:
+        """Close what the newest snapshot shows to be over."""
+        if self._unkept != snapshot.current.hash:
+            self.troubles.over(Trouble.TEMPLATE)
+        for record in self.failures:
+            if snapshot.complete and snapshot.current.hash != record.state.case.candidate.hash:
+                self.failure_over(record, f"{snapshot.current.hash} serves alone")
+
     # Writing.
 
     def put(self, record: Record | None = None) -> None:
@@ -121,8 +146,11 @@ class Keeper:
         await self._writer.halt()
 
     async def retire(self) -> None:
-        """This object is gone: write no more, and take its records off the board."""
+        """This object is gone: write no more, close its stories, take its records off the board."""
         await self._writer.close()
+        self.troubles.all_over()
+        for record in self.failures:
+            self.failure_over(record, "the workload was deleted")
         for record in self.records:
             self._world.board.drop(record.id)
         self.records = []
@@ -180,6 +208,7 @@ class Keeper:
             log.warning("template not kept", workload=str(snapshot.workload), why=str(error))
             return False
         except GuardError as error:
+            self._unkept = revision.hash
             self.troubles.open(Trouble.TEMPLATE, str(error))
             return False
         if kept:

@@ -109,8 +109,9 @@ class Sight:
         current = snapshot.current
         if newest is None or newest.state.intent is None or newest.state.verify_by is None:
             return False
-        after = current.number > newest.state.case.candidate.number
-        return after and current.same_as(good.revision)
+        # Whatever came later than the very next revision is somebody else's, a restart perhaps.
+        following = current.number == newest.state.case.candidate.number + 1
+        return following and current.same_as(good.revision)
 
     # A new rollout.
 

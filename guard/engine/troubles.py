@@ -152,3 +152,20 @@ def refused_rehearsal(case: Case, why: str, now: float) -> Notice:
         service=case.service,
         owner=case.owner,
     )
+
+
+def failure_over(case: Case, why: str, now: float) -> Notice:
+    """The story of a failed rollback ends with what it left serving."""
+    return Notice(
+        key=f"{case.rollout}/rollback-failed",
+        stage=Stage.RESOLVED,
+        severity=Severity.INFO,
+        reason="RollbackFailed",
+        title=f"{case.service}: release {case.candidate.hash} whose rollback failed is gone",
+        workload=case.workload,
+        rollout=case.rollout,
+        at=now,
+        body=why,
+        service=case.service,
+        owner=case.owner,
+    )

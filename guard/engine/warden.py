@@ -118,9 +118,9 @@ class Warden:
     async def _forget(self) -> None:
         """Let go of a workload that is gone, and of all that names it."""
         keeper, self._keeper = self._keeper, None
-        self._guarded(now=False)
         if keeper is not None:
             await keeper.retire()
+        self._guarded(now=False)
         self._catalogue.forget(self._workload)
         try:
             await self._world.platform.forget(self._workload)
@@ -145,6 +145,8 @@ class Warden:
             return
         self._guarded(now=True)
         self._rights.look(keeper)
+        if snapshot.uid == keeper.memory.uid:
+            keeper.look(snapshot)
         if self._task is None:
             await self._between(keeper, snapshot)
 

@@ -157,6 +157,16 @@ class Deployment:
 
 
 @dataclass
+class Try:
+    """What people had set when a guard tried to roll back, and what its store held."""
+
+    intent: Intent
+    mode: Mode | None
+    paused: bool
+    written: bool
+
+
+@dataclass
 class Call:
     """One call of a guard, and what it came to."""
 
@@ -179,7 +189,10 @@ class Cluster:
         self.calls: list[Call] = []
         self.watchers: list[asyncio.Queue[WorkloadId]] = []
         self.patches: list[str] = []
+        self.undone: list[tuple[str, str]] = []
+        self.tries: list[Try] = []
         self.rights = Rights(may_patch=True)
+        self.hashed_anew = ""
 
     def create(
         self, content: str = "good", workload: WorkloadId = AUTH, **more: object
@@ -300,6 +313,12 @@ class Connection:
         return done
 
     async def rollback(self, intent: Intent) -> Outcome:
+        workload = self.cluster.workloads.get(intent.workload)
+        owner, documents = self.cluster.documents.get(intent.workload, ("", {}))
+        written = owner == intent.uid and any(intent.id in text for text in documents.values())
+        if workload is not None and not self.dead.is_set():
+            tried = Try(intent, workload.mode, workload.paused, written)
+            self.cluster.tries.append(tried)
         outcome = await self._call("rollback", intent.id, lambda: self._rolled_back(intent))
         assert isinstance(outcome, Outcome)
         return outcome
@@ -319,7 +338,8 @@ class Connection:
             return Outcome(OutcomeKind.REFUSED, now(), "nothing kept")
         workload.intent = intent.id
         self.cluster.patches.append(intent.id)
-        workload.apply(good.content.removeprefix("content-"), good.hash)
+        self.cluster.undone.append((intent.uid, intent.candidate.content))
+        workload.apply(good.content.removeprefix("content-"), good.hash + self.cluster.hashed_anew)
         return Outcome(OutcomeKind.PATCHED, now(), "put back")
 
     async def keep(self, snapshot: Snapshot, known_good: KnownGood) -> bool:

@@ -93,7 +93,7 @@ async def test_a_guard_that_dies_at_any_call_leaves_exactly_one_rollback(
     assert_rolled_back_once(stage)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     deaths=st.lists(
         st.builds(

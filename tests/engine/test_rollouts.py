@@ -9,7 +9,7 @@ import pytest
 
 from guard.core import lifecycle
 from guard.core.actions import Rights
-from guard.core.errors import TemporaryError
+from guard.core.errors import PermanentError, TemporaryError
 from guard.core.notices import Severity
 from guard.core.notices import Stage as NoticeStage
 from guard.core.policy import OnBlind, OnFail, OnInconclusive
@@ -20,6 +20,7 @@ from tests.engine.cluster import EPOCH
 from tests.engine.stage import ERRORS, saved_intents
 
 if TYPE_CHECKING:
+    from tests.engine.cluster import Deployment
     from tests.engine.stage import Stage
 
 pytestmark = pytest.mark.looptime
@@ -640,18 +641,73 @@ async def test_a_controller_that_is_behind_begins_nothing(stage: Stage) -> None:
 
 
 async def test_the_guards_own_rollback_under_another_hash_is_no_new_rollout(stage: Stage) -> None:
+    # As a platform does that hashes the same template anew.
+    stage.cluster.hashed_anew = "~anew"
     auth = stage.cluster.create_serving()
     stage.errors("bad", 0.5)
     async with stage.guarding():
         auth.apply("bad")
-        await stage.until(lambda: stage.cluster.patches)
-        # As a platform would that hashes the same template anew.
-        auth.apply("good", "good~anew")
         await stage.reaches(Phase.ROLLED_BACK)
         await asyncio.sleep(30.0)
     assert len(stage.records()) == 1
     assert stage.memory().known_good.revision.hash == "good~anew"
     assert stage.cluster.kept[auth.id, auth.uid] == "good~anew"
+
+
+async def test_a_restart_after_a_rollback_is_a_rollout_like_any_other(stage: Stage) -> None:
+    auth = stage.cluster.create_serving(drain_after=5.0)
+    stage.errors("bad", 0.5)
+    async with stage.guarding():
+        auth.apply("bad")
+        await stage.reaches(Phase.ROLLED_BACK)
+        auth.apply("good", "good~2")
+        await stage.reaches(Phase.PROMOTED)
+    assert [r.id.partition("@")[2] for r in stage.records()] == ["bad#2", "good~2#4"]
+
+
+# A failed rollback's own story.
+
+
+async def failed_rollback(stage: Stage) -> Deployment:
+    auth = stage.cluster.create_serving(drain_after=3.0)
+    stage.errors("bad", 0.5)
+    async with stage.guarding(fail={"rollback": PermanentError("an admission policy says no")}):
+        auth.apply("bad")
+        await stage.reaches(Phase.ROLLBACK_FAILED)
+    (key,) = stage.channel.open_stories()
+    assert key.endswith("/rollback-failed")
+    return auth
+
+
+async def test_the_story_of_a_failed_rollback_ends_with_what_it_left_serving(stage: Stage) -> None:
+    auth = await failed_rollback(stage)
+    async with stage.guarding():
+        await asyncio.sleep(60.0)
+        assert len(stage.channel.open_stories()) == 1
+        auth.apply("fixed")
+        await stage.until(lambda: not stage.channel.open_stories())
+    told = len(stage.channel.got)
+    async with stage.guarding():
+        await asyncio.sleep(10.0)
+    # The next guard knows that it was told.
+    assert [n.reason for _, n in stage.channel.got[told:] if n.reason == "RollbackFailed"] == []
+
+
+async def test_the_story_of_a_failed_rollback_ends_with_its_workload(stage: Stage) -> None:
+    await failed_rollback(stage)
+    async with stage.guarding():
+        stage.cluster.delete()
+        await asyncio.sleep(2.0)
+    assert stage.channel.open_stories() == set()
+
+
+async def test_the_story_of_a_failed_rollback_ends_with_its_object(stage: Stage) -> None:
+    await failed_rollback(stage)
+    async with stage.guarding():
+        stage.cluster.delete()
+        stage.cluster.create_serving("other")
+        await asyncio.sleep(2.0)
+    assert stage.channel.open_stories() == set()
 
 
 async def test_notices_of_a_whole_story_have_one_key_and_their_order(stage: Stage) -> None:

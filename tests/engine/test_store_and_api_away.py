@@ -300,6 +300,20 @@ async def test_a_template_that_may_not_be_kept_is_told_once(stage: Stage) -> Non
     assert stage.channel.open_stories() == set()
 
 
+async def test_a_template_that_could_not_be_kept_concerns_nobody_once_it_is_replaced(
+    stage: Stage,
+) -> None:
+    auth = serving(stage)
+    async with stage.guarding() as guard:
+        guard.connection.fail["keep"] = PermanentError("secrets are forbidden")
+        auth.apply("better")
+        await stage.until(lambda: stage.channel.of("TemplateNotKept"))
+        auth.apply("bad")
+        await stage.reaches(Phase.ROLLED_BACK)
+    assert stage.channel.open_stories() == set()
+    assert auth.current.content == "content-good"
+
+
 async def test_trust_is_only_given_to_the_template_that_was_kept(stage: Stage) -> None:
     auth = serving(stage)
     async with stage.guarding(slow={"keep": 1.0}):
