@@ -174,17 +174,26 @@ class Guardian:
             return Deleted()
         if self._off or self._keeper.mode(snapshot) is Mode.OFF:
             return TurnedOff()
-        current = snapshot.current
-        if (current.hash, current.number) == (case.candidate.hash, case.candidate.number):
-            return None
-        good = state.intent.known_good if state.intent else case.stable
-        back = good is not None and current.same_as(good.revision)
-        if state.phase is Phase.ROLLING_BACK and (back or state.verify_by is None):
+        if state.phase is Phase.ROLLING_BACK and (state.verify_by is None or self._is_back()):
             # Before the patch has an outcome, only the platform can tell whose template it is.
             return None
-        if back:
+        return self._moved_on()
+
+    def _moved_on(self) -> Superseded | None:
+        """Whether another template than the candidate's is in force."""
+        current = self._sides.snapshot.current
+        candidate = self.record.state.case.candidate
+        if (current.hash, current.number) == (candidate.hash, candidate.number):
+            return None
+        if self._is_back():
             return Superseded(f"a person put {current.hash} back, the known-good revision")
         return Superseded(f"a newer release, {current.hash}, took its place")
+
+    def _is_back(self) -> bool:
+        """Whether the known-good template is in force."""
+        state = self.record.state
+        good = state.intent.known_good if state.intent else state.case.stable
+        return good is not None and self._sides.snapshot.current.same_as(good.revision)
 
     # Judging.
 
@@ -295,32 +304,41 @@ class Guardian:
         # First the intent, then the act (law 6). Writing takes time: look again what is true now.
         if not self._intended:
             self._intended = await self._keeper.secure(self.record)
-        if not self._intended or self._outside() is not None or not self._may_act():
+        hindrance = self._hindrance()
+        if not self._intended or hindrance or self._outside() is not None:
+            await self._give_way(hindrance)
             return
         outcome = await roll_back(self._world, intent, self.record.state.case.service)
         if done(outcome):
             # Into the memory before the outcome is written, so that one write holds both.
             self._keeper.rolled_back(self.record)
             self._keeper.troubles.over(Trouble.ROLLBACK)
-        elif outcome.kind is OutcomeKind.UNAVAILABLE:
-            self._delayed(f"the platform does not answer: {outcome.detail}")
+        elif outcome.kind is OutcomeKind.UNAVAILABLE and self._delayed():
+            why = f"the platform does not answer: {outcome.detail}"
+            self._keeper.troubles.open(Trouble.ROLLBACK, why, self.record.id)
         await self._take(Acted(outcome, self._sides.snapshot.progress_deadline))
 
-    def _may_act(self) -> bool:
-        """Whether people still let the guard act; what they changed since the decision counts."""
+    def _delayed(self) -> bool:
+        return self._world.now() - self.record.state.since >= DELAY_TOLD_AFTER
+
+    async def _give_way(self, hindrance: str) -> None:
+        """While the guard cannot act, a template that came meanwhile is not kept waiting."""
+        over = self._outside() or self._moved_on()
+        if over is None:
+            if hindrance:
+                self._keeper.troubles.open(Trouble.ROLLBACK, hindrance, self.record.id)
+            return
+        if self._intended and self._is_back():
+            # Perhaps by an attempt whose outcome was lost: not a second time (law 7).
+            self._keeper.rolled_back(self.record)
+        await self._take(over)
+
+    def _hindrance(self) -> str:
+        """Why people do not let the guard act; what they changed since the decision counts."""
         snapshot = self._sides.snapshot
         if self._keeper.mode(snapshot) is not Mode.ACT:
-            self._delayed("the guard may only observe here by now (mode)", at_once=True)
-            return False
-        if snapshot.paused:
-            self._delayed("a person paused this workload (spec.paused)", at_once=True)
-            return False
-        return True
-
-    def _delayed(self, why: str, *, at_once: bool = False) -> None:
-        state = self.record.state
-        if at_once or self._world.now() - state.since >= DELAY_TOLD_AFTER:
-            self._keeper.troubles.open(Trouble.ROLLBACK, why, self.record.id)
+            return "the guard may only observe here by now (mode)"
+        return "a person paused this workload (spec.paused)" if snapshot.paused else ""
 
     async def _follow_rollback(self) -> None:
         state = self.record.state

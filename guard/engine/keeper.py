@@ -14,13 +14,13 @@ import structlog
 from guard.core import stories
 from guard.core.actions import Intent, KnownGood, Rehearsal, Rights
 from guard.core.checks.error_ratio import ErrorRatioState, youth_of
-from guard.core.errors import GuardError, TemporaryError
+from guard.core.errors import GuardError, PermanentError, TemporaryError
 from guard.core.records import RECORDS_AT_MOST, Memory, Unproven, remember_rollback, trust
 from guard.core.states import Facts, Phase
 from guard.core.workloads import Mode
 from guard.engine import codec
 from guard.engine.troubles import Trouble, failure_over
-from guard.engine.writer import Writer
+from guard.engine.writer import TOLD_AFTER, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +49,7 @@ class Keeper:
         self.memory = Memory(workload=workload, uid=uid)
         self.records: list[Record] = []
         self.told: dict[str, str] = {}
-        self._unkept = ""
+        self._unkept: tuple[str, float] | None = None
         self.rights = Rights(may_patch=True)
         self._writer = Writer(world, workload, uid, self._documents, troubles)
 
@@ -113,7 +113,7 @@ class Keeper:
 
     def look(self, snapshot: Snapshot) -> None:
         """Close what the newest snapshot shows to be over."""
-        if self._unkept != snapshot.current.hash:
+        if self._unkept is None or self._unkept[0] != snapshot.current.hash:
             self.troubles.over(Trouble.TEMPLATE)
         for record in self.failures:
             if snapshot.complete and snapshot.current.hash != record.state.case.candidate.hash:
@@ -204,18 +204,25 @@ class Keeper:
         try:
             async with asyncio.timeout(ANSWER_WITHIN):
                 kept = await self._world.platform.keep(snapshot, good)
-        except (TemporaryError, TimeoutError) as error:
-            log.warning("template not kept", workload=str(snapshot.workload), why=str(error))
+        except (GuardError, TimeoutError) as error:
+            why = str(error) or f"no answer within {ANSWER_WITHIN:.0f} s"
+            log.warning("template not kept", workload=str(snapshot.workload), why=why)
+            self._not_kept(revision, why, for_good=isinstance(error, PermanentError))
             return False
-        except GuardError as error:
-            self._unkept = revision.hash
-            self.troubles.open(Trouble.TEMPLATE, str(error))
-            return False
+        self._unkept = None
         if kept:
             self.memory = trust(self.memory, good, youth)
             self.troubles.over(Trouble.TEMPLATE)
             self.put()
         return kept
+
+    def _not_kept(self, revision: Revision, why: str, *, for_good: bool) -> None:
+        """Tell people where it is refused, or not answered for long."""
+        now = self._world.now()
+        if self._unkept is None or self._unkept[0] != revision.hash:
+            self._unkept = (revision.hash, now)
+        if for_good or now - self._unkept[1] >= TOLD_AFTER:
+            self.troubles.open(Trouble.TEMPLATE, why)
 
     def rolled_back(self, record: Record) -> None:
         """Remember that this candidate was rolled back, with the next write."""

@@ -44,15 +44,17 @@ class RightsCheck:
         ask = partial(self._ask, keeper)
         self._task = asyncio.create_task(persist(name, ask, self._world.metrics), name=name)
 
-    def anew(self) -> None:
-        """Ask at the next look: this is another object, or it is guarded again."""
+    def drop(self) -> None:
+        """Drop a question under way, and ask anew at the next look. Never waits."""
         self._due = 0.0
+        if self._task is not None:
+            self._task.cancel()
 
     async def close(self) -> None:
-        """Drop a question under way. Idempotent."""
+        """Drop a question under way and wait for its end. Idempotent."""
+        self.drop()
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
             await asyncio.wait([task])
 
     async def _ask(self, keeper: Keeper) -> None:

@@ -112,7 +112,8 @@ class Warden:
             await asyncio.wait([task])
         await self._rights.close()
         if self._keeper is not None and not self._gone:
-            self._keeper.put(guardian.record if guardian is not None else None)
+            if guardian is not None:
+                self._keeper.put(guardian.record)
             await self._keeper.flush(LAST_SAVE_WITHIN)
 
     async def _forget(self) -> None:
@@ -179,7 +180,7 @@ class Warden:
 
     def _guarded(self, *, now: bool) -> None:
         if self.guarding and not now:
-            self._rights.anew()
+            self._rights.drop()
             self._troubles.all_over()
             self._world.metrics.forget(self._workload)
         self.guarding = now
@@ -197,7 +198,7 @@ class Warden:
         if keeper is not None:
             self._keeper = None
             await keeper.retire()
-            self._rights.anew()
+            self._rights.drop()
         keeper = Keeper(self._world, self._workload, snapshot.uid, self._troubles)
         try:
             await keeper.load()

@@ -203,6 +203,43 @@ async def test_what_people_change_between_decision_and_act_is_obeyed(
     assert stage.channel.open_stories() == set()
 
 
+@pytest.mark.parametrize("content", ["fixed", "good"])
+async def test_a_template_that_comes_while_the_guard_may_not_act_is_not_kept_waiting(
+    stage: Stage, content: str
+) -> None:
+    auth = serving(stage)
+    async with stage.guarding() as guard:
+        guard.connection.fail["rollback"] = AWAY
+        auth.apply("bad")
+        await stage.reaches(Phase.ROLLING_BACK)
+        auth.paused = True
+        auth.changed()
+        guard.connection.fail.clear()
+        await asyncio.sleep(5.0)
+        auth.apply(content)
+        await stage.until(lambda: stage.records()[0].state.phase is Phase.SUPERSEDED, within=3.0)
+        await asyncio.sleep(60.0)
+    assert stage.channel.open_stories() == set()
+    assert stage.memory().known_good.revision.content == f"content-{content}"
+    # Whether an attempt had put the known-good template back, nobody can tell: not a second time.
+    assert stage.memory().rolled_back == (("content-bad",) if content == "good" else ())
+
+
+async def test_a_template_that_comes_while_the_intent_cannot_be_written_is_judged(
+    stage: Stage,
+) -> None:
+    auth = serving(stage)
+    async with stage.guarding() as guard:
+        guard.connection.fail["save"] = PermanentError("configmaps are forbidden")
+        auth.apply("bad")
+        await stage.until(lambda: stage.channel.of("RollingBack"))
+        auth.apply("good")
+        await stage.until(lambda: stage.channel.of("Superseded"), within=3.0)
+        guard.connection.fail.clear()
+        await asyncio.sleep(10.0)
+    assert stage.memory().rolled_back == ()
+
+
 async def test_a_newer_release_while_the_api_is_away_is_told_apart_by_the_platform(
     stage: Stage,
 ) -> None:
@@ -288,6 +325,15 @@ async def test_a_promotion_whose_trust_was_lost_in_a_crash_is_made_up_for(stage:
     assert len(stage.records()) == 1
 
 
+async def test_a_template_that_cannot_be_kept_for_long_is_told(stage: Stage) -> None:
+    serving(stage)
+    async with stage.guarding(hang={"keep"}) as guard:
+        seconds = await stage.until(lambda: stage.channel.of("TemplateNotKept"))
+        assert 30.0 <= seconds <= 50.0
+        guard.connection.hang.clear()
+        await stage.until(lambda: not stage.channel.open_stories(), within=20.0)
+
+
 async def test_a_template_that_may_not_be_kept_is_told_once(stage: Stage) -> None:
     serving(stage)
     async with stage.guarding(fail={"keep": PermanentError("secrets are forbidden")}) as guard:
@@ -369,6 +415,15 @@ async def test_rights_that_hang_delay_no_rollout(stage: Stage) -> None:
         assert guard.connection.made["rights"] == 2
 
 
+async def test_rights_that_come_when_the_workload_is_gone_name_it_no_more(stage: Stage) -> None:
+    serving(stage)
+    async with stage.guarding(slow={"rights": 3.0}) as guard:
+        guard.supervisor.take(())
+        await asyncio.sleep(5.0)
+        labels = {"namespace": "shop", "workload": "auth-service"}
+        assert guard.metric("guard_workload_rights_missing", **labels) is None
+
+
 async def test_rights_are_asked_for_hourly_also_during_a_long_rollout(stage: Stage) -> None:
     auth = serving(stage)
     stage.policy(on_fail=OnFail.HOLD)
@@ -422,6 +477,14 @@ async def test_the_last_checkpoint_is_written_when_the_guard_stops(stage: Stage)
         await asyncio.sleep(12.0)
         elapsed = stage.record().state.elapsed
     assert stage.record().state.elapsed > elapsed
+
+
+async def test_a_guard_that_stops_writes_nothing_where_nothing_changed(stage: Stage) -> None:
+    serving(stage)
+    async with stage.guarding():
+        await asyncio.sleep(10.0)
+        saves = len(stage.cluster.named("save"))
+    assert len(stage.cluster.named("save")) == saves
 
 
 @pytest.mark.parametrize("hanging", ["save", "rollback", "keep", "rehearse", "rights", "load"])
