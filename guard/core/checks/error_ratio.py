@@ -44,7 +44,12 @@ FIRST_COUNTS_WITHIN = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Requests so far: the candidate's since the last traffic step, and both sides' in all."""
+    """Requests so far: the candidate's since the last traffic step, and both sides' in all.
+
+    Attributes:
+        bad_age: greatest age of a candidate pod, seconds, at which a bad request came.
+        age: the same of any request that counts.
+    """
 
     bad: int = 0
     total: int = 0
@@ -54,6 +59,8 @@ class Sums:
     stable_total: int = 0
     youth_bad: int = 0
     youth_total: int = 0
+    bad_age: float = 0.0
+    age: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +246,8 @@ def _summed(sums: Sums, got: Collected, *, stepped: bool) -> Sums:
         stable_total=sums.stable_total + got.stable.evidence[1],
         youth_bad=sums.youth_bad + got.candidate.young[0],
         youth_total=sums.youth_total + got.candidate.young[1],
+        bad_age=max(sums.bad_age, got.candidate.bad_age),
+        age=max(sums.age, got.candidate.age),
     )
 
 

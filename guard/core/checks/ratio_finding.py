@@ -121,6 +121,10 @@ def _numbers(state: ErrorRatioState) -> dict[str, float]:
         "rate": rate,
         "missing_seconds": missing / rate if rate > 0 and missing >= 0 else -1.0,
         "control": float(state.attribution.control),
+        "compared": float(state.attribution.control or state.attribution.unattributed),
+        "assumed": float(bound.assumed),
+        "bad_age": sums.bad_age,
+        "age": sums.age,
         "may_have_broken_both": float(state.attribution.broke_both),
     }
 

@@ -61,11 +61,16 @@ class Side:
         young: those of pods in their youth.
         late: those of `evidence` whose account lagged so far behind that there is nothing on
             the other side to compare them with.
+        bad_age: greatest age, seconds since it was ready, that a pod can have had when it
+            answered one of the bad requests of `evidence`; 0 without any.
+        age: the same of all requests of `evidence`.
     """
 
     evidence: Pair = NONE
     young: Pair = NONE
     late: Pair = NONE
+    bad_age: float = 0.0
+    age: float = 0.0
 
     @property
     def timely(self) -> Pair:
@@ -201,6 +206,7 @@ def _counts(pod: Pod, tick: Tick) -> bool:
 def _sum(taken: list[_Taken], asked: Asked) -> Side:
     """Sum one side. What falls into `settle` is left out altogether."""
     evidence = young = late = NONE
+    bad_age = age = 0.0
     for one in taken:
         delta = one.delta
         if not isinstance(delta, Delta) or _within(one, delta, asked.settle):
@@ -211,9 +217,21 @@ def _sum(taken: list[_Taken], asked: Asked) -> Side:
         if is_young and asked.youth_apart:
             continue
         evidence = _plus(evidence, delta)
+        at_age = _age(one, delta)
+        age = max(age, at_age if delta.total else 0.0)
+        bad_age = max(bad_age, at_age if delta.bad else 0.0)
         if asked.last_at > 0.0 and delta.since < asked.last_at - GAP_AT_MOST:
             late = _plus(late, delta)
-    return Side(evidence, young, late)
+    return Side(evidence, young, late, bad_age, age)
+
+
+def _age(one: _Taken, delta: Delta) -> float:
+    """Seconds from the moment that `settle` counts from to the end of a delta."""
+    account = one.account
+    if account is None:
+        return 0.0
+    begin = account.ready_at if account.ready_at is not None else account.started_at
+    return 0.0 if begin is None else max(delta.at - begin, 0.0)
 
 
 def _plus(pair: Pair, delta: Delta) -> Pair:
