@@ -1,4 +1,4 @@
-"""Asks Prometheus, or a server that speaks its API, over HTTP: instant queries and nothing else.
+"""Asks Prometheus, or a server that speaks its API, over HTTP: instant and range queries.
 
 The law of this module: whatever happens on the way is an `Unavailable` with its reason, in time and
 without a secret in it. Foreign exceptions are mapped once (`failures.py`).
@@ -65,7 +65,7 @@ class PrometheusClient:
         Raises:
             ConfigurationError: the certificate authorities, or a secret, cannot be used.
         """
-        self._url = f"{address.url.rstrip('/')}/api/v1/query"
+        self._api = f"{address.url.rstrip('/')}/api/v1/"
         self._limit = address.timeout
         self._headers = _headers(address)
         self._tls = _tls(address.ca_file)
@@ -84,11 +84,17 @@ class PrometheusClient:
 
     async def vector(self, query: str) -> Answer:
         """Evaluate now an expression that gives an instant vector or a scalar."""
-        return await self._ask(query, (ResultType.VECTOR, ResultType.SCALAR))
+        form = {"query": query}
+        return await self._ask("query", form, (ResultType.VECTOR, ResultType.SCALAR))
 
     async def matrix(self, query: str) -> Answer:
         """Evaluate now a selector with a range: its raw samples, each with its own time."""
-        return await self._ask(query, (ResultType.MATRIX,))
+        return await self._ask("query", {"query": query}, (ResultType.MATRIX,))
+
+    async def range(self, query: str, since: float, until: float, step: float) -> Answer:
+        """Evaluate at every step of a span; times in seconds since the epoch, steps in seconds."""
+        times = {"start": f"{since:.3f}", "end": f"{until:.3f}", "step": f"{step:g}"}
+        return await self._ask("query_range", {"query": query, **times}, (ResultType.MATRIX,))
 
     async def close(self) -> None:
         """End every connection. Idempotent."""
@@ -96,10 +102,12 @@ class PrometheusClient:
         if session is not None:
             await session.close()
 
-    async def _ask(self, query: str, wanted: Collection[ResultType]) -> Answer:
+    async def _ask(
+        self, path: str, form: Mapping[str, str], wanted: Collection[ResultType]
+    ) -> Answer:
         try:
             async with asyncio.timeout(self._limit):
-                status, body = await self._persist(query)
+                status, body = await self._persist(path, form)
         except _TooLarge:
             words = f"the answer is larger than {BODY_AT_MOST / 1e6:g} MB"
             return Unavailable(UnavailableReason.TOO_LARGE, words)
@@ -109,21 +117,21 @@ class PrometheusClient:
             return await asyncio.to_thread(read, status, body, wanted)
         return read(status, body, wanted)
 
-    async def _persist(self, query: str) -> tuple[int, bytes]:
+    async def _persist(self, path: str, form: Mapping[str, str]) -> tuple[int, bytes]:
         """Ask a second time where the first met a replica that is gone, or an old connection."""
         try:
-            status, body = await self._send(query)
+            status, body = await self._send(path, form)
         except (ssl.SSLError, TimeoutError):
             raise
         except (aiohttp.ClientConnectionError, ConnectionError):
-            return await self._send(query)
+            return await self._send(path, form)
         if status == _METHOD_NOT_ALLOWED and self._method == "POST":
             self._method = "GET"
         elif status not in _GONE or body.lstrip().startswith(b"{"):
             return status, body
-        return await self._send(query)
+        return await self._send(path, form)
 
-    async def _send(self, query: str) -> tuple[int, bytes]:
+    async def _send(self, path: str, form: Mapping[str, str]) -> tuple[int, bytes]:
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=CONNECTIONS, ssl=self._tls)
             # The cookies of a load balancer would tie the guard to one replica, dead or alive.
@@ -133,11 +141,10 @@ class PrometheusClient:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None),
             )
-        form = {"query": query}
         body, in_url = (form, None) if self._method == "POST" else (None, form)
         # A redirect would carry the headers, and a secret with them, to whatever it names.
         async with self._session.request(
-            self._method, self._url, data=body, params=in_url, allow_redirects=False
+            self._method, self._api + path, data=body, params=in_url, allow_redirects=False
         ) as answer:
             return answer.status, await _body(answer)
 
