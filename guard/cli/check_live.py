@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from guard.core.errors import GuardError
 from guard.core.evidence.mixtures import missing_to_pass
-from guard.core.policy import ErrorRatio, Matcher, MatchOp, Promql, Selector
+from guard.core.policy import CountedCheck, Matcher, MatchOp, Promql, Selector
 from guard.core.samples import Reading
 from guard.core.workloads import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
-    from guard.core.policy import Policy, Ratio, Service
+    from guard.core.policy import Policy, Service, Sli
     from guard.core.workloads import Pod, WorkloadId
     from guard.engine.ports import Counters, Platform
 
@@ -184,7 +184,7 @@ async def _series(
     findings: list[LiveFinding] = []
     try:
         for check in service.policy.checks:
-            if isinstance(check, ErrorRatio):
+            if isinstance(check, CountedCheck):
                 findings += await _indicator(service, check, snapshots, lookup)
             if isinstance(check, Promql):
                 findings += await _expression(service, check, snapshots, lookup)
@@ -196,11 +196,11 @@ async def _series(
 
 
 async def _indicator(
-    service: Service, check: ErrorRatio, snapshots: Sequence[Snapshot], lookup: Lookup
+    service: Service, check: CountedCheck, snapshots: Sequence[Snapshot], lookup: Lookup
 ) -> list[LiveFinding]:
     sli = check.objective.sli
     findings = []
-    for selector in (sli.total, sli.bad):
+    for selector in sli.selectors:
         findings += await _labels(service, selector, lookup)
     if findings:
         return findings
@@ -241,7 +241,7 @@ def _asks_for(matcher: Matcher) -> bool:
 
 
 async def _traffic(
-    service: Service, check: ErrorRatio, snapshot: Snapshot, lookup: Lookup
+    service: Service, check: CountedCheck, snapshot: Snapshot, lookup: Lookup
 ) -> list[LiveFinding]:
     """Whether the requests that a PASS needs come before the deadline, at the present rate."""
     total = check.objective.sli.total
@@ -314,5 +314,7 @@ def _quoted(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def _indicators(policy: Policy) -> list[Ratio]:
-    return [check.objective.sli for check in policy.checks if isinstance(check, ErrorRatio)]
+def _indicators(policy: Policy) -> list[Sli]:
+    """Each indicator once, however many checks count by it."""
+    counted = (check for check in policy.checks if isinstance(check, CountedCheck))
+    return list(dict.fromkeys(check.objective.sli for check in counted))

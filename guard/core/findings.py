@@ -28,6 +28,7 @@ class Reason(StrEnum):
     # Counted checks.
     OVER_BOUND = "over_bound"
     YOUTH_OVER_BOUND = "youth_over_bound"
+    WORSE_THAN_STABLE = "worse_than_stable"
     BLAMED = "blamed"
     ATTRIBUTING = "attributing"
     SHARED = "shared"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 from guard.core.workloads import WorkloadId
 
@@ -52,6 +53,68 @@ class Ratio:
     total: Selector
     target_labels: frozenset[str] = frozenset()
 
+    @property
+    def selectors(self) -> tuple[Selector, Selector]:
+        """All requests, and those that tell the bad ones."""
+        return self.total, self.bad
+
+    @property
+    def text(self) -> str:
+        """What is counted as bad, in a few words."""
+        return self.bad.text
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """The service level indicator slow/total, from the buckets of a classic histogram.
+
+    Slow is `_count − _bucket{le="bound"}` (decisions.md, Counting 8).
+
+    Attributes:
+        histogram: bare selector of the histogram, its name without `_bucket` or `_count`.
+        slower_than: the threshold, seconds.
+        bound: the same in the histogram's own unit; must be the bound of a bucket.
+        target_labels: see `Ratio`.
+    """
+
+    histogram: Selector
+    slower_than: float
+    bound: float
+    target_labels: frozenset[str] = frozenset()
+
+    @property
+    def total(self) -> Selector:
+        """Selects the counters of all requests."""
+        return self._suffixed("_count")
+
+    @property
+    def buckets(self) -> Selector:
+        """Selects the cumulative buckets, each `le` of them."""
+        return self._suffixed("_bucket")
+
+    @property
+    def selectors(self) -> tuple[Selector, Selector]:
+        """All requests, and those that tell the slow ones."""
+        return self.total, self.buckets
+
+    @property
+    def text(self) -> str:
+        """What is counted as slow, in a few words."""
+        return f"{self.histogram.text} over {seconds(self.slower_than)}"
+
+    def _suffixed(self, suffix: str) -> Selector:
+        metric = self.histogram.metric
+        text = self.histogram.text.replace(metric, metric + suffix, 1)
+        return Selector(metric + suffix, self.histogram.matchers, text)
+
+
+Sli = Ratio | Latency
+
+
+def seconds(duration: float) -> str:
+    """A threshold in words: `500 ms`, `2 s`."""
+    return f"{duration * 1000:g} ms" if duration < 1.0 else f"{duration:g} s"
+
 
 @dataclass(frozen=True, slots=True)
 class Objective:
@@ -60,7 +123,7 @@ class Objective:
     name: str
     target: float
     window: float
-    sli: Ratio
+    sli: Sli
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +141,48 @@ class ErrorRatio:
     above: float = 0.01
     allowance: int | None = None
     settle: float = 0.0
+    kind: Literal["error_ratio"] = "error_ratio"
+
+
+@dataclass(frozen=True, slots=True)
+class SlowRatio:
+    """Counted check: is the candidate's ratio of slow requests over `above`?
+
+    Attributes: see `ErrorRatio`; the objective's indicator is a `Latency`.
+    """
+
+    name: str
+    objective: Objective
+    above: float = 0.05
+    allowance: int | None = None
+    settle: float = 0.0
+    kind: Literal["slow_ratio"] = "slow_ratio"
+
+
+@dataclass(frozen=True, slots=True)
+class WorseThanStable:
+    """Counted check: is the candidate over `factor` times the stable revision, and over `floor`?
+
+    Attributes:
+        above: p0 of the promotion (decisions.md, D): below it a comparison alone vouches.
+        factor: ψ0, how many times worse than stable is still left alone.
+        floor: ratio under which nothing is called worse; None: a fifth of `above`
+            (decisions.md, Blame).
+        allowance, settle: see `ErrorRatio`.
+    """
+
+    name: str
+    objective: Objective
+    above: float = 0.01
+    factor: float = 2.0
+    floor: float | None = None
+    allowance: int | None = None
+    settle: float = 0.0
+    kind: Literal["worse_than_stable"] = "worse_than_stable"
+
+
+CountedCheck = ErrorRatio | SlowRatio | WorseThanStable
+"""Checks that carry α."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +225,7 @@ class Promql:
     every: float = 5.0
 
 
-Check = ErrorRatio | Health | Pods | Promql
+Check = CountedCheck | Health | Pods | Promql
 
 
 class OnFail(StrEnum):

@@ -16,6 +16,7 @@ class NoDataReason(StrEnum):
 
     NO_SERIES = "no_series"
     NO_LABEL = "no_label"
+    NO_BUCKET = "no_bucket"
     NO_TRAFFIC = "no_traffic"
     NO_PODS = "no_pods"
     STALE = "stale"

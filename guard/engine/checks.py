@@ -17,18 +17,24 @@ if TYPE_CHECKING:
 
 _BEGIN: dict[type, Callable[[Any, Frame], CheckState]] = {
     policy.ErrorRatio: error_ratio.begin,
+    policy.SlowRatio: error_ratio.begin,
+    policy.WorseThanStable: error_ratio.begin,
     policy.Health: health.begin,
     policy.Pods: pods.begin,
     policy.Promql: promql.begin,
 }
 _UPDATE: dict[str, Callable[[Any, Tick], CheckState]] = {
     "error_ratio": error_ratio.update,
+    "slow_ratio": error_ratio.update,
+    "worse_than_stable": error_ratio.update,
     "health": health.update,
     "pods": pods.update,
     "promql": promql.update,
 }
 _FIND: dict[str, Callable[[Any, Tick], Finding]] = {
     "error_ratio": ratio_finding.find,
+    "slow_ratio": ratio_finding.find,
+    "worse_than_stable": ratio_finding.find,
     "health": health.find,
     "pods": pods.find,
     "promql": promql.find,
@@ -61,4 +67,4 @@ def find(state: CheckState, tick: Tick) -> Finding:
 
 def counted(one: policy.Policy) -> int:
     """Number of checks that carry alpha."""
-    return sum(1 for check in one.checks if isinstance(check, policy.ErrorRatio))
+    return sum(1 for check in one.checks if isinstance(check, policy.CountedCheck))

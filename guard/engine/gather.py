@@ -12,14 +12,14 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from guard.core.policy import ErrorRatio, Health, Promql
+from guard.core.policy import CountedCheck, Health, Promql
 from guard.core.samples import Measured, NoData, Reading, Unavailable, UnavailableReason
 from guard.engine.burst import Burst
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from guard.core.policy import Policy
+    from guard.core.policy import Policy, Sli
     from guard.core.samples import CounterSample, Sample
     from guard.core.ticks import ProbeAnswer
     from guard.core.workloads import Pod, Snapshot
@@ -84,10 +84,14 @@ class Gatherer:
         self._sides = sides
         paths = {c.path for c in policy.checks if isinstance(c, Health) and c.path}
         scrape = replace(policy.scrape, asked=frozenset(paths))
-        self._bursts = {
-            check.name: Burst(world.counters, check, scrape)
+        self._asks = {
+            check.name: check.objective.sli
             for check in policy.checks
-            if isinstance(check, ErrorRatio)
+            if isinstance(check, CountedCheck)
+        }
+        # Checks that count by the same indicator see the very same numbers.
+        self._bursts = {
+            sli: Burst(world.counters, sli, scrape) for sli in dict.fromkeys(self._asks.values())
         }
         self.probes: dict[str, dict[str, ProbeAnswer]] = {}
         self.values: dict[str, Sample] = {}
@@ -114,11 +118,12 @@ class Gatherer:
         """
         pods = self._sides.both
         read = await asyncio.gather(*(burst.read(pods) for burst in self._bursts.values()))
-        found: dict[str, Mapping[str, CounterSample]] = {}
-        for name, (chosen, answered) in zip(self._bursts, read, strict=True):
-            found[name] = chosen
+        by_sli: dict[Sli, Mapping[str, CounterSample]] = {}
+        for sli, (chosen, answered) in zip(self._bursts, read, strict=True):
+            by_sli[sli] = chosen
             for source, sample in answered:
                 self._count(source, sample)
+        found = {name: by_sli[sli] for name, sli in self._asks.items()}
         return found, any(
             isinstance(sample, Reading) and sample.source == "prometheus"
             for chosen in found.values()

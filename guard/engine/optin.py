@@ -12,7 +12,7 @@ from guard.core.samples import Reading
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from guard.core.policy import Policy, Ratio
+    from guard.core.policy import Policy, Sli
     from guard.core.samples import CounterSample
     from guard.core.workloads import Pod, Snapshot
     from guard.engine.catalogue import Catalogue
@@ -69,7 +69,7 @@ async def choose(
     reason = "nothing to scrape"
     for policy, sli, samples in await _exposed(world, policies, pods):
         if any(isinstance(sample, Reading) for sample in samples):
-            return policy, f"guarded by error ratio ({sli.bad.text}), health and pods"
+            return policy, f"guarded by error ratio ({sli.text}), health and pods"
         reasons = [sample for sample in samples if not isinstance(sample, Reading)]
         if reasons:
             reason = f"{reasons[0].reason.value} {reasons[0].detail}".strip()
@@ -78,7 +78,7 @@ async def choose(
 
 async def _exposed(
     world: World, policies: Sequence[Policy], pods: Sequence[Pod]
-) -> list[tuple[Policy, Ratio, list[CounterSample]]]:
+) -> list[tuple[Policy, Sli, list[CounterSample]]]:
     """What the pods answered in time, by policy; a source that hangs keeps no other one back."""
     asked = [
         (policy, check.objective.sli, asyncio.ensure_future(_read(source, policy, check, pods)))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from guard.core.actions import Intent, KnownGood, Outcome, Rehearsal, Rights
     from guard.core.notices import Notice
-    from guard.core.policy import Health, Promql, Ratio, Scrape
+    from guard.core.policy import Health, Promql, Scrape, Sli
     from guard.core.samples import CounterSample, Sample
     from guard.core.ticks import ProbeAnswer
     from guard.core.workloads import Gone, Pod, Snapshot, WorkloadId
@@ -83,7 +83,7 @@ class Counters(Protocol):
     name: str
 
     async def read(
-        self, sli: Ratio, pods: Sequence[Pod], scrape: Scrape
+        self, sli: Sli, pods: Sequence[Pod], scrape: Scrape
     ) -> Mapping[str, CounterSample]:
         """Read every pod's account in one burst.
 

@@ -219,6 +219,8 @@ OUTCOMES: Final[dict[OutcomeKind, Words]] = {
 
 KINDS: Final[dict[str, str]] = {
     "error_ratio": "error ratio",
+    "slow_ratio": "slow ratio",
+    "worse_than_stable": "worse than stable",
     "health": "health endpoint",
     "pods": "pods",
     "promql": "PromQL",

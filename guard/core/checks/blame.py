@@ -105,9 +105,9 @@ def update(state: Blame, view: View) -> tuple[Blame, bool]:
     Returns:
         The new state, and whether M_A and M_B must begin anew.
     """
-    control = _control(state, view)
-    lost = state.control and not control
-    state = replace(state, control=control, ever=state.ever or control)
+    was, state = state, see(state, view)
+    control = state.control
+    lost = was.control and not control
     if lost and view.stable_suspicious and view.m_b < TOLD_APART:
         better = view.repairs or state.standing is Standing.REPAIR
         standing = Standing.REPAIR if better else Standing.UNATTRIBUTED
@@ -119,6 +119,12 @@ def update(state: Blame, view: View) -> tuple[Blame, bool]:
     if state.standing is Standing.SHARED:
         return _until_good(state, view)
     return _attribute(state, view), False
+
+
+def see(state: Blame, view: View) -> Blame:
+    """Look at one tick only for whether stable has control."""
+    control = _control(state, view)
+    return replace(state, control=control, ever=state.ever or control)
 
 
 def _control(state: Blame, view: View) -> bool:

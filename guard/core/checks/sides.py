@@ -16,6 +16,8 @@ from guard.core.workloads import Container, Pod
 
 YOUTH = 10.0
 """Seconds of a pod's youth (decisions.md, Counting 11)."""
+SLOW_YOUTH = 60.0
+"""The same where slow requests are counted: caches and compilers warm up longer."""
 GAP_AT_MOST = 60.0
 """Seconds for which a target with a gap postpones the comparison of both sides; what comes later
 than that is compared with nothing (decisions.md, B)."""
@@ -34,9 +36,10 @@ class Asked:
         check: the check's name; `tick.counters[check]` holds the readings.
         began_at: when the rollout began.
         settle: seconds after Ready that are left out.
-        youth_apart: youth is judged apart from the rest.
+        youth_apart: youth is left out of `evidence`: judged apart, or not counted at all.
         interval: Prometheus' scrape interval, seconds.
         last_at: time of the tick before; 0 at the first.
+        youth: seconds of a pod's youth.
     """
 
     check: str
@@ -45,6 +48,7 @@ class Asked:
     youth_apart: bool
     interval: float
     last_at: float
+    youth: float = YOUTH
 
 
 Pair = tuple[int, int]
@@ -211,7 +215,7 @@ def _sum(taken: list[_Taken], asked: Asked) -> Side:
         delta = one.delta
         if not isinstance(delta, Delta) or _within(one, delta, asked.settle):
             continue
-        is_young = _within(one, delta, YOUTH)
+        is_young = _within(one, delta, asked.youth)
         if is_young:
             young = _plus(young, delta)
         if is_young and asked.youth_apart:

@@ -19,12 +19,15 @@ class Bound:
     """What is fixed when the rollout starts.
 
     Attributes:
-        p0: the bound p0′ (fraction); p1 the bad bound of D; k the allowance for clusters.
+        p0: the bound p0′ of A (fraction); p1 the bad bound of D; k the allowance for clusters.
         assumed: k is the default, since there is no history.
         alpha, beta, counted, interval: see `Frame`.
         youth_over: upper bound of the stable revision's youth where that is over p0′: then
             youth is judged against it, apart from the rest; else None.
+        youth_out: youth enters no test, since nothing tells what is usual there.
         stable_was_over: stable was over p0′ in the minutes before the rollout.
+        psi0: how many times worse than stable counts as no worse in B.
+        promotes: p0′ of D; None: that of A.
     """
 
     p0: float
@@ -36,7 +39,15 @@ class Bound:
     beta: float
     interval: float
     youth_over: float | None = None
+    youth_out: bool = False
     stable_was_over: bool = False
+    psi0: float = 1.0
+    promotes: float | None = None
+
+    @property
+    def good(self) -> float:
+        """p0′ of D."""
+        return self.p0 if self.promotes is None else self.promotes
 
     @property
     def decides(self) -> float:
@@ -126,6 +137,7 @@ def weigh(evidence: Evidence, poll: Poll, bound: Bound) -> Evidence:
         ceiling=comparison.ceiling(bound.counted),
         interval=bound.interval,
         gap=poll.gap,
+        psi0=bound.psi0,
     )
     after = Evidence(
         spend=spent,
