@@ -23,11 +23,19 @@ class Scheme(StrEnum):
     HTTPS = "https"
 
 
+class Unit(StrEnum):
+    """What the bounds of a histogram's buckets are written in."""
+
+    SECONDS = "seconds"
+    MILLISECONDS = "milliseconds"
+
+
 _OnFail = Annotated[OnFail, BeforeValidator(f.choice(OnFail))]
 _OnBlind = Annotated[OnBlind, BeforeValidator(f.choice(OnBlind))]
 _OnInconclusive = Annotated[OnInconclusive, BeforeValidator(f.choice(OnInconclusive))]
 _OnShared = Annotated[OnShared, BeforeValidator(f.choice(OnShared))]
 _Scheme = Annotated[Scheme, BeforeValidator(f.choice(Scheme))]
+_Unit = Annotated[Unit, BeforeValidator(f.choice(Unit))]
 
 
 class Model(BaseModel):
@@ -65,10 +73,30 @@ class RatioModel(Model):
         return self
 
 
-class SliModel(Model):
-    """The service level indicator."""
+class LatencyModel(Model):
+    """Slow requests among all, from a classic histogram's buckets."""
 
-    ratio: RatioModel = Field(description="Bad requests among all requests.")
+    histogram: f.HistogramText = Field(
+        description="Selects the histogram, its name without _bucket or _count."
+    )
+    slower_than: f.Threshold = Field(
+        description="What is slow: 500ms. Must be the bound of a bucket. From 1ms to 1h."
+    )
+    unit: _Unit | None = Field(
+        default=None,
+        description="seconds or milliseconds. Default: as the name says, else seconds.",
+    )
+
+
+class SliModel(Model):
+    """The service level indicator; exactly one kind."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    ratio: RatioModel | None = Field(default=None, description="Bad requests among all requests.")
+    latency: LatencyModel | None = Field(
+        default=None, description="Slow requests among all requests."
+    )
 
 
 class ObjectiveModel(Model):
@@ -94,6 +122,50 @@ class ErrorRatioModel(Model):
     )
     settle: f.Period = Field(
         default=0.0, description="How long a pod's first errors are left out. Default 0s: none."
+    )
+
+
+class SlowRatioModel(Model):
+    """Counted check: is the candidate's ratio of slow requests over a bound?"""
+
+    name: f.Title | None = Field(default=None, description="Default: the objective's name.")
+    objective: f.ObjectiveName = Field(description="Objective whose latency is counted.")
+    above: f.RatioValue = Field(
+        default=0.05, description="Bound of the ratio of slow requests: 5%. Default 5%."
+    )
+    allowance: f.Allowance | None = Field(
+        default=None,
+        description="How many slow ones come together (k, 1 to 10). Default: 2, an assumption.",
+    )
+    settle: f.Period = Field(
+        default=0.0, description="How long a pod's first requests are left out. Default 0s: none."
+    )
+
+
+class WorseThanStableModel(Model):
+    """Counted check: is the candidate worse than the stable revision beside it?"""
+
+    name: f.Title | None = Field(
+        default=None, description="Default: the objective's name with `against stable`."
+    )
+    objective: f.ObjectiveName = Field(description="Objective whose indicator is compared.")
+    factor: f.Factor = Field(
+        default=2.0, description="How many times stable's ratio is left alone. Default 2; 1 to 100."
+    )
+    floor: f.RatioValue | None = Field(
+        default=None, description="Ratio under which nothing is worse. Default: a fifth of above."
+    )
+    above: f.RatioValue | None = Field(
+        default=None,
+        description="Bound for a promotion. Default: that of the objective's other check, else 1%.",
+    )
+    allowance: f.Allowance | None = Field(
+        default=None,
+        description="How many errors come together. Default: as the objective's other check.",
+    )
+    settle: f.Period | None = Field(
+        default=None,
+        description="A pod's first time, left out. Default: as the objective's other check.",
     )
 
 
@@ -146,6 +218,12 @@ class CheckModel(Model):
 
     error_ratio: ErrorRatioModel | None = Field(
         default=None, description="Counted, with a stated α."
+    )
+    slow_ratio: SlowRatioModel | None = Field(
+        default=None, description="Counted, with a stated α: slow requests."
+    )
+    worse_than_stable: WorseThanStableModel | None = Field(
+        default=None, description="Counted, with a stated α: against the stable revision."
     )
     health: HealthModel | None = Field(default=None, description="A health endpoint of each pod.")
     pods: PodsModel | None = Field(default=None, description="The pods' own troubles.")

@@ -13,6 +13,7 @@ from guard.config.models import (
     ErrorRatioModel,
     HealthModel,
     KubernetesModel,
+    LatencyModel,
     Model,
     ObjectiveModel,
     OnBlindModel,
@@ -23,7 +24,9 @@ from guard.config.models import (
     ScrapeModel,
     SliModel,
     SloFile,
+    SlowRatioModel,
     WorkloadModel,
+    WorseThanStableModel,
 )
 
 PAGE = (Path(__file__).parents[2] / "docs" / "slo-file.md").read_text(encoding="utf-8")
@@ -35,9 +38,12 @@ WHERE: dict[type[Model], str] = {
     ObjectiveModel: "### `objectives[]`",
     SliModel: "### `objectives[]`",
     RatioModel: "### `objectives[]`",
+    LatencyModel: "### `objectives[]`",
     RolloutModel: "## The policy: `rollout`",
     OnBlindModel: "## The policy: `rollout`",
     ErrorRatioModel: "### `error_ratio`",
+    SlowRatioModel: "### `slow_ratio`",
+    WorseThanStableModel: "### `worse_than_stable`",
     HealthModel: "### `health`",
     PodsModel: "### `pods`",
     PromqlModel: "### `promql`",
