@@ -141,6 +141,19 @@ async def connected(
         yield platform, scraper, lookup
 
 
+async def stored(settings: Settings) -> list[dict[str, str]]:
+    """What a guard wrote into its namespace: each workload's documents, for `guard explain`.
+
+    Raises:
+        ConfigurationError: the cluster cannot be used.
+        TemporaryError: the cluster does not answer.
+        PermanentError: it refuses.
+    """
+    async with AsyncExitStack() as stack:
+        platform = await _kubernetes(settings, stack)
+        return [documents async for documents in platform.documents()]
+
+
 def _options(settings: Settings) -> Options:
     return Options(
         mode=Mode(settings.mode),

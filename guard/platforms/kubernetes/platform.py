@@ -170,6 +170,15 @@ class Kubernetes:
         self._remembers.set()
         return await self._store.load(workload, uid)
 
+    def documents(self) -> AsyncIterator[dict[str, str]]:
+        """The stored documents of every workload, for who only reads.
+
+        Raises:
+            TemporaryError: the store did not answer.
+            PermanentError: the store refused.
+        """
+        return self._store.documents()
+
     async def save(self, workload: WorkloadId, uid: str, documents: Mapping[str, str]) -> None:
         """Replace the stored documents.
 
