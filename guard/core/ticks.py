@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from guard.core.evidence.history import Normal
 from guard.core.samples import CounterSample, Sample, UnavailableReason
 from guard.core.workloads import Snapshot
 
@@ -41,6 +42,8 @@ class Frame:
             without a record.
         before: what the stable revision did in the 5 min before the first candidate pod, by
             check name; absent where nobody measured it.
+        normal: what Prometheus' history says is normal for the stable revision, by check name;
+            absent without history.
     """
 
     began_at: float
@@ -50,6 +53,7 @@ class Frame:
     interval: float = 15.0
     youth: Mapping[str, Youth] = field(default_factory=dict)
     before: Mapping[str, Youth] = field(default_factory=dict)
+    normal: Mapping[str, Normal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,7 @@ class Tick:
         from_prometheus: some counters of this tick came from Prometheus, whose targets are
             scraped up to one interval apart (decisions.md, B).
         answers: sources that answered in this tick (kept for the record's words).
+        before, normal: as in `Frame`, where Prometheus answered only after the rollout began.
     """
 
     at: float
@@ -97,3 +102,5 @@ class Tick:
     values: Mapping[str, Sample] = field(default_factory=dict)
     from_prometheus: bool = False
     answers: tuple[str, ...] = ()
+    before: Mapping[str, Youth] = field(default_factory=dict)
+    normal: Mapping[str, Normal] = field(default_factory=dict)

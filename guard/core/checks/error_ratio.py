@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from guard.core.checks import blame
+from guard.core.checks import blame, bounds
 from guard.core.checks.sides import (
     NONE,
     SLOW_YOUTH,
@@ -27,7 +27,8 @@ from guard.core.checks.sides import (
 )
 from guard.core.counting import Account
 from guard.core.evidence import mixtures, weighing, windows
-from guard.core.evidence.statistics import lower, upper
+from guard.core.evidence.history import Normal
+from guard.core.evidence.statistics import upper
 from guard.core.evidence.weighing import Bound, Evidence, Poll
 from guard.core.evidence.windows import Bin
 from guard.core.policy import CountedCheck, Latency, WorseThanStable
@@ -130,7 +131,8 @@ class ErrorRatioState:
 
 def begin(check: CountedCheck, frame: Frame) -> ErrorRatioState:
     """Start with nothing known."""
-    bound = _bound(check, frame)
+    normal, before = frame.normal.get(check.name), frame.before.get(check.name)
+    bound = _informed(_bound(check, frame), check, normal, before)
     return ErrorRatioState(
         kind=check.kind,
         check=check,
@@ -154,12 +156,10 @@ def _bound(check: CountedCheck, frame: Frame) -> Bound:
     p0 = floor(check) if isinstance(check, WorseThanStable) else check.above
     youth = frame.youth.get(check.name)
     unknown = youth is None or youth.total < YOUTH_REQUESTS
-    k = check.allowance or ASSUMED_ALLOWANCE
-    before = frame.before.get(check.name, Youth())
     return Bound(
         p0=p0,
         p1=min(BAD_BOUND * check.above, 0.999),
-        k=k,
+        k=check.allowance or ASSUMED_ALLOWANCE,
         assumed=check.allowance is None,
         counted=frame.counted,
         alpha=frame.alpha,
@@ -167,7 +167,6 @@ def _bound(check: CountedCheck, frame: Frame) -> Bound:
         interval=frame.interval,
         youth_over=_youth_over(youth, p0),
         youth_out=unknown and isinstance(check.objective.sli, Latency),
-        stable_was_over=lower(before.bad / k, before.total / k) > p0,
         psi0=check.factor if isinstance(check, WorseThanStable) else 1.0,
         promotes=check.above,
     )
@@ -180,8 +179,34 @@ def _youth_over(youth: Youth | None, p0: float) -> float | None:
     return min(bound, 0.9) if bound > p0 else None
 
 
+def _informed(
+    bound: Bound, check: CountedCheck, normal: Normal | None, before: Youth | None
+) -> Bound:
+    """The bound with what is known of the time before the rollout."""
+    if normal is not None:
+        stated, floored = check.allowance is not None, isinstance(check, WorseThanStable)
+        bound = bounds.with_normal(bound, normal, stated=stated, floored=floored)
+    return bound if before is None else bounds.with_before(bound, before)
+
+
+def _late(state: ErrorRatioState, tick: Tick) -> ErrorRatioState:
+    """Take history in that came after the beginning: bounds only while nothing was weighed."""
+    name, was = state.check.name, state.bound
+    weighed = was.normal is not None or state.sight.first_at is not None
+    normal = None if weighed else tick.normal.get(name)
+    before = None if was.asked_before else tick.before.get(name)
+    if normal is None and before is None:
+        return state
+    bound = _informed(was, state.check, normal, before)
+    evidence = state.evidence if normal is None else weighing.begin(state.began_at, bound)
+    if bound.stable_was_over and not was.stable_was_over:
+        evidence = weighing.compared_back(evidence)
+    return replace(state, bound=bound, evidence=evidence)
+
+
 def update(state: ErrorRatioState, tick: Tick) -> ErrorRatioState:
     """Take one tick's readings in: first all counting, then every test once."""
+    state = _late(state, tick)
     bound = state.bound
     asked = Asked(
         check=state.check.name,
@@ -364,7 +389,7 @@ def _compare(state: ErrorRatioState, tick: Tick) -> ErrorRatioState:
 
 def _view(state: ErrorRatioState, tick: Tick) -> blame.View:
     bound, bins = state.bound, state.bins
-    requests = CLEAN_REQUESTS * bound.k / bound.p0
+    requests = CLEAN_REQUESTS * bound.k / bound.good
     bad, total = windows.trailing(bins, tick.at, CLEAN_WINDOW, requests, stable=True)
     candidate_ready, stable_ready = _ready(tick)
     both = candidate_ready + stable_ready

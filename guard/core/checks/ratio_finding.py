@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from guard.core.buckets import bucket_matcher
-from guard.core.checks import error_ratio
+from guard.core.checks import bounds, error_ratio
 from guard.core.checks.blame import SUSPICIOUS, Standing
 from guard.core.checks.error_ratio import ALLOWANCE_AT_MOST, goal_d
 from guard.core.evidence import mixtures, weighing, windows
@@ -118,6 +118,11 @@ def _numbers(state: ErrorRatioState) -> dict[str, float]:
         "log_bound_d": goal_d(bound),
         "k": bound.k,
         "p0": bound.p0,
+        "p0_good": bound.good,
+        "p0_own": state.check.above,
+        "history": float(bound.normal is not None),
+        "dispersion": bound.normal.dispersion if bound.normal else 0.0,
+        "dispersion_upper": bound.normal.dispersion_upper if bound.normal else 0.0,
         "psi0": bound.psi0,
         "missing": missing,
         "rate": rate,
@@ -298,15 +303,14 @@ def _counts(state: ErrorRatioState) -> str:
     )
     if sums.stable_total:
         text += f", stable {sums.stable_bad} of {sums.stable_total} beside it"
-    assumed = ", assumed without history" if bound.assumed else ""
-    return f"{text}, k = {bound.k}{assumed}"
+    return f"{text}, k = {bound.k}{bounds.allowance_words(bound)}"
 
 
 def _asked(state: ErrorRatioState) -> str:
     """The bound in words."""
     bound = state.bound
     if not isinstance(state.check, WorseThanStable):
-        return _percent(bound.p0)
+        return bounds.words(bound, state.check.above)
     return f"{bound.psi0:g} times stable's, and never under {_percent(bound.p0)}"
 
 

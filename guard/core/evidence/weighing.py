@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from guard.core.evidence import comparison, mixtures, spend
+from guard.core.evidence.history import Normal
 from guard.core.evidence.spend import Spend
 
 OLD_QUARREL = 1.5
@@ -28,6 +29,8 @@ class Bound:
         stable_was_over: stable was over p0′ in the minutes before the rollout.
         psi0: how many times worse than stable counts as no worse in B.
         promotes: p0′ of D; None: that of A.
+        normal: what history says is normal; None without history.
+        asked_before: `stable_was_over` was looked up.
     """
 
     p0: float
@@ -43,6 +46,8 @@ class Bound:
     stable_was_over: bool = False
     psi0: float = 1.0
     promotes: float | None = None
+    normal: Normal | None = None
+    asked_before: bool = False
 
     @property
     def good(self) -> float:
@@ -124,6 +129,12 @@ def anew(evidence: Evidence, at: float, bound: Bound) -> Evidence:
     """Begin M_A and M_B anew from the weight still unspent, as at a traffic step."""
     stepped = spend.step(evidence.spend, at)
     return replace(begin(at, bound), spend=stepped, before=stepped.spent)
+
+
+def compared_back(evidence: Evidence) -> Evidence:
+    """Begin to ask whether the candidate is better, as if every poll so far had been missed."""
+    spent = evidence.spend.spent - evidence.before
+    return replace(evidence, swapped=comparison.Direct((spent,) * len(comparison.PSI_GRID)))
 
 
 def weigh(evidence: Evidence, poll: Poll, bound: Bound) -> Evidence:
