@@ -258,6 +258,12 @@ class OnShared(StrEnum):
     ROLLBACK = "rollback"
 
 
+class Step(StrEnum):
+    """Where a rollout stops to be judged."""
+
+    FIRST = "first"  # at the first pods that the platform brings up
+
+
 @dataclass(frozen=True, slots=True)
 class Scrape:
     """Where the pods' own metrics are read. None: found from the pod (annotations, ports).
@@ -288,6 +294,9 @@ class Policy:
         beta: probability that a rollout at the bad bound is promoted.
         trust_after: seconds for which an `unproven` revision must serve without trouble
             before it is known good (law 5).
+        pace: where a rollout stops to be judged before it goes on; empty: nowhere.
+        narrow: a paced rollout brings up one candidate pod at first instead of as many as the
+            workload's own strategy says.
         by_default: this is the policy of a workload that opted in by label alone.
         on_fail_stated: a person wrote `on_fail`; without that a release that runs a migration
             is held instead of rolled back.
@@ -307,6 +316,8 @@ class Policy:
     beta: float = 0.05
     trust_after: float = 3600.0
     scrape: Scrape = field(default_factory=Scrape)
+    pace: tuple[Step, ...] = ()
+    narrow: bool = True
     by_default: bool = False
     on_fail_stated: bool = False
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from guard.core.notices import Notice, Severity, Stage
-from guard.core.states import Case, Hold, Phase, State
+from guard.core.states import Case, Hold, Pacing, Phase, State
 
 if TYPE_CHECKING:
     from guard.core.actions import KnownGood
@@ -104,10 +104,52 @@ def held(state: State, now: float, *, again: bool = False) -> Notice:
         Stage.UPDATED if again else Stage.OPENED,
         Severity.CRITICAL if bad else Severity.WARNING,
         _HOLD_REASONS.get(state.hold or Hold.SHARED, "Held"),
-        f"{state.case.service}: release {release(state.case)} {what}",
+        f"{state.case.service}: release {release(state.case)} {what}{_where(state)}",
         state.text,
         suffix=_held_suffix(state),
     )
+
+
+def first_pods(state: State) -> str:
+    """How many pods are held, beside how many, and which share of the traffic that is."""
+    mine, stable = state.beside
+    share = f", {mine / (mine + stable):.0%} of the pods" if mine else ""
+    return f"{mine} ready beside {stable} stable{share}"
+
+
+def released(state: State, now: float) -> Notice:
+    """A person let a paused rollout go on."""
+    return _notice(
+        state,
+        now,
+        Stage.INFORMED,
+        Severity.INFO,
+        "LetGo",
+        f"{state.case.service}: release {release(state.case)} was let go on from its first pods "
+        "by someone else; it is judged on and not held there again",
+        state.text,
+    )
+
+
+def not_paced(state: State, now: float, why: str) -> Notice:
+    """The pause was refused."""
+    return _notice(
+        state,
+        now,
+        Stage.INFORMED,
+        Severity.WARNING,
+        "NotPaced",
+        f"{state.case.service}: release {release(state.case)} cannot be held at its first pods: "
+        "it is judged while it goes on",
+        why,
+    )
+
+
+def _where(state: State) -> str:
+    """What a hold means for the pods that the release has not reached yet."""
+    if state.pacing is not Pacing.PAUSED:
+        return ""
+    return f" (it stays at its first pods: {first_pods(state)})"
 
 
 def resumed(state: State, now: float) -> Notice:
@@ -134,7 +176,7 @@ def blind(state: State, now: float) -> Notice:
         Severity.WARNING,
         "Blind",
         f"{state.case.service}: release {release(state.case)} cannot be measured for "
-        f"{since:.0f} s; nothing was changed",
+        f"{since:.0f} s; nothing was changed{_where(state)}",
         state.text,
         suffix="/blind",
     )

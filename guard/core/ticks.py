@@ -88,6 +88,7 @@ class Tick:
         values: by check name: the newest evaluation of a free PromQL.
         from_prometheus: some counters of this tick came from Prometheus, whose targets are
             scraped up to one interval apart (decisions.md, B).
+        step: how many pace steps the rollout has gone on by; each is a traffic step.
         answers: sources that answered in this tick (kept for the record's words).
         before, normal: as in `Frame`, where Prometheus answered only after the rollout began.
     """
@@ -104,3 +105,4 @@ class Tick:
     answers: tuple[str, ...] = ()
     before: Mapping[str, Youth] = field(default_factory=dict)
     normal: Mapping[str, Normal] = field(default_factory=dict)
+    step: int = 0

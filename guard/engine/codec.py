@@ -60,6 +60,8 @@ def head(record: Record) -> dict[str, Any]:
         "bake": case["policy"]["bake"],
         "deadline": case["policy"]["deadline"],
         "elapsed": state["elapsed"],
+        "pacing": state["pacing"],
+        "beside": state["beside"],
         "findings": _explained(record, dumped["findings"]),
         "timeline": dumped["timeline"],
         "intent": state["intent"],

@@ -24,6 +24,7 @@ from guard.core.states import (
     Judged,
     Note,
     Phase,
+    Resume,
     Save,
     Superseded,
     Tell,
@@ -36,6 +37,7 @@ from guard.core.workloads import Mode
 from guard.engine import checks
 from guard.engine.execute import Recovery, done, roll_back
 from guard.engine.gather import Gatherer, Sides
+from guard.engine.pacing import Pacer
 from guard.engine.rhythm import Rhythm
 from guard.engine.tasks import persist
 from guard.engine.troubles import SOUND_AFTER, Trouble, refused_rehearsal
@@ -71,6 +73,7 @@ class Guardian:
         self._keeper = keeper
         self._sides = Sides(snapshot)
         self._gather = Gatherer(world, record.state.case.policy, self._sides)
+        self._pacer = Pacer(world, keeper.troubles)
         self._changed = asyncio.Event()
         self._off = False
         self._gone = False
@@ -106,6 +109,8 @@ class Guardian:
 
     async def run(self) -> Record:
         """Follow the rollout to its end and return its record."""
+        # Before all else: each moment brings up more pods of a release that nobody knows yet.
+        await self._pace()
         name = f"rehearse:{self.record.id}"
         beside = [
             asyncio.create_task(self._gather.run(), name=f"gather:{self.record.id}"),
@@ -134,6 +139,7 @@ class Guardian:
         elif self.record.state.phase is Phase.ROLLING_BACK:
             await self._follow_rollback()
         else:
+            await self._pace()
             await self._judge()
         if self._clock() - self._began >= SOUND_AFTER:
             self._keeper.troubles.over(Trouble.TASK)
@@ -210,13 +216,15 @@ class Guardian:
             self.record, checks=states, findings=judgement.findings, mode=facts.mode
         )
         snapshot = tick.snapshot
-        ready = [p for p in snapshot.pods_of(tick.candidate) if p.ready and p.deleted_at is None]
+        ready = snapshot.ready(tick.candidate)
         return Judged(
             judgement=judgement,
             facts=facts,
-            pods_ready=len(ready) >= snapshot.replicas > 0,
+            pods_ready=ready >= snapshot.due(tick.candidate) > 0,
             complete=snapshot.complete and snapshot.current.hash in tick.candidate,
             replicas=snapshot.replicas,
+            pause=snapshot.pause,
+            beside=(ready, snapshot.ready(tick.stable)),
         )
 
     def _tick(self, counters: Mapping[str, Mapping[str, CounterSample]], *, apart: bool) -> Tick:
@@ -230,6 +238,7 @@ class Guardian:
             probes={name: dict(answers) for name, answers in self._gather.probes.items()},
             values=dict(self._gather.values),
             from_prometheus=apart,
+            step=self.record.state.step,
         )
 
     def _facts(self) -> Facts:
@@ -275,6 +284,16 @@ class Guardian:
         if any(isinstance(command, Act) for command in commands):
             self._world.board.show(self.record)
             await self._act()
+        if any(isinstance(command, Resume) for command in commands):
+            await self._pace()
+
+    async def _pace(self) -> None:
+        """Try what is due about the pause; the next look tries again where it was not possible."""
+        if self._outside() is not None:
+            return
+        answered = await self._pacer.due(self.record.state, self._sides.snapshot)
+        if answered is not None:
+            await self._take(answered)
 
     def _note(self, note: Note) -> None:
         self.record = noted(self.record, note)

@@ -228,6 +228,7 @@ class Keeper:
             known_good=good,
             decided_at=self._world.now(),
             cause=stories.cause(case, good),
+            previous=record.state.previous,
         )
         return await self._world.platform.rehearse(intent)
 

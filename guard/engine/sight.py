@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from guard.core import stories
+from guard.core import pace, stories
 from guard.core.actions import KnownGood
 from guard.core.records import Record, Unproven, noted
 from guard.core.states import Case, Note, Phase, State
@@ -136,13 +136,16 @@ class Sight:
             interval=self._world.options.scrape_interval,
             youth=keeper.memory.youth,
         )
+        pacing, unpaced = pace.begins(case, keeper.facts(snapshot), snapshot)
         record = Record(
-            state=State(case=case, phase=Phase.PROGRESSING, since=now),
+            state=State(case=case, phase=Phase.PROGRESSING, since=now, pacing=pacing),
             mode=keeper.mode(snapshot),
             frame=frame,
             checks={check.name: checks.begin(check, frame) for check in policy.checks},
         )
         record = noted(record, Note(now, "began", stories.release(case)))
+        if unpaced:
+            record = noted(record, Note(now, "unpaced", unpaced))
         log.info("began", rollout=case.rollout, service=case.service)
         self._world.deliver.tell(stories.began(record.state, now))
         keeper.put(record)

@@ -17,6 +17,7 @@ from guard.core.workloads import Mode
 from guard.engine.guardian import Guardian
 from guard.engine.keeper import Keeper
 from guard.engine.optin import OptIn
+from guard.engine.pacing import Pacer
 from guard.engine.rights import RightsCheck
 from guard.engine.sight import Sight
 from guard.engine.tasks import persist
@@ -53,6 +54,7 @@ class Warden:
         self._troubles = Troubles(world, workload)
         self._rights = RightsCheck(world, workload)
         self._opt_in = OptIn(world, catalogue)
+        self._pacer = Pacer(world, self._troubles)
         self._keeper: Keeper | None = None
         self._unread_uid = ""
         self._read_again_at = 0.0
@@ -137,6 +139,7 @@ class Warden:
         policy = self._catalogue.policy(snapshot)
         if policy is None or snapshot.itself:
             self._leave(snapshot)
+            await self._let_go(snapshot)
             return
         self._off = False
         self._troubles.concern(policy.service, policy.owner)
@@ -152,6 +155,7 @@ class Warden:
         """Look for a rollout to follow."""
         if keeper.open_record is None:
             if keeper.mode(snapshot) is Mode.OFF:
+                await self._let_go(snapshot)
                 return
             await self._opt_in.settle(keeper, snapshot)
         snapshot = self._snapshot or snapshot
@@ -161,6 +165,13 @@ class Warden:
         record = await Sight(self._world, keeper).look(snapshot, policy)
         if record is not None:
             self._start(keeper, record)
+        else:
+            await self._let_go(snapshot)
+
+    async def _let_go(self, snapshot: Snapshot) -> None:
+        """What no rollout needs any more is put back as it was."""
+        if self._task is None:
+            await self._pacer.let_go(snapshot, self._keeper.newest if self._keeper else None)
 
     def _leave(self, snapshot: Snapshot) -> None:
         """Nobody asks for this workload to be guarded (any longer), or it is the guard."""

@@ -12,10 +12,27 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from guard.core.actions import Intent, KnownGood, Outcome, OutcomeKind, Rehearsal, Rights
+from guard.core.actions import (
+    Intent,
+    KnownGood,
+    Outcome,
+    OutcomeKind,
+    PauseIntent,
+    Rehearsal,
+    Rights,
+)
 from guard.core.samples import NoData, NoDataReason, Reading, Unavailable, UnavailableReason
 from guard.core.ticks import ProbeAnswer
-from guard.core.workloads import Container, Gone, Mode, Pod, Revision, Snapshot, WorkloadId
+from guard.core.workloads import (
+    Container,
+    Gone,
+    GuardPause,
+    Mode,
+    Pod,
+    Revision,
+    Snapshot,
+    WorkloadId,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -25,6 +42,8 @@ if TYPE_CHECKING:
     from guard.core.samples import CounterSample, Sample
 
 EPOCH = 1_700_000_000.0
+STEP_AFTER = 0.5
+"""Seconds after which the controller of a stepwise workload brings up more than the first pod."""
 AUTH = WorkloadId("kubernetes", "shop", "auth-service")
 
 
@@ -57,6 +76,8 @@ class Deployment:
     itself: bool = False
     migration: str | None = None
     observed: bool = True
+    pause: GuardPause | None = None
+    stepwise: bool = False
     intent: str = ""
     generation: int = 0
     revisions: list[Revision] = field(default_factory=list)
@@ -69,7 +90,7 @@ class Deployment:
     @property
     def complete(self) -> bool:
         mine = [pod for pod in self.pods if pod.revision == self.current.hash and pod.ready]
-        return len(mine) == self.replicas == len(self.pods)
+        return self.pause is None and len(mine) == self.replicas == len(self.pods)
 
     def apply(self, content: str, name: str | None = None) -> None:
         """Put a template in force; `name` tells templates of one content apart (a restart)."""
@@ -78,15 +99,22 @@ class Deployment:
             return
         number = self.revisions[0].number + 1 if self.revisions else 1
         others = [revision for revision in self.revisions if revision.hash != name]
+        if self.held:
+            # The controller itself removes the held candidate first.
+            self.pods = [pod for pod in self.pods if pod.revision != self.current.hash]
         revision = Revision(name, f"content-{content}", number, f"rs-{name}", now())
         self.revisions = [revision, *others]
         self.generation += 1
         self._spawn(revision)
         self.changed()
 
-    def _spawn(self, revision: Revision) -> None:
+    def _spawn(self, revision: Revision, *, going_on: bool = False) -> None:
         mine = sum(pod.revision == revision.hash for pod in self.pods)
-        for _ in range(self.replicas - mine):
+        missing = self.replicas - mine
+        if self.stepwise and not going_on and any(p.revision != revision.hash for p in self.pods):
+            missing = min(missing, 0 if mine else 1)
+            asyncio.get_running_loop().call_later(STEP_AFTER, self._go_on, revision)
+        for _ in range(missing):
             number = next(self.cluster.numbers)
             uid = f"pod-{number}"
             container = Container("app", started_at=now())
@@ -105,6 +133,28 @@ class Deployment:
         loop.call_later(self.ready_after, self._ready, revision)
         loop.call_later(self.ready_after + self.drain_after, self._drained, revision)
 
+    def _go_on(self, revision: Revision) -> None:
+        """The controller's next step, which a pause prevents."""
+        if revision == self.current and not self.held:
+            self._spawn(revision, going_on=True)
+            self.changed()
+
+    @property
+    def held(self) -> bool:
+        return self.pause is not None and self.pause.in_force
+
+    def hold(self, hash_: str) -> None:
+        """Hold the template in force at its first pods, as the guard does."""
+        self.pause = GuardPause(hash_, now(), previous="as it was")
+        self.changed()
+
+    def let_go(self, *, marks: bool = False) -> None:
+        """Let it go on; `marks`: only the fields were changed, and the guard's marks stay."""
+        assert self.pause is not None
+        self.pause = replace(self.pause, in_force=False) if marks else None
+        self._go_on(self.current)
+        self.changed()
+
     def _ready(self, revision: Revision) -> None:
         if revision == self.current and not self.cluster.never_ready.get(revision.content):
             self.pods = [
@@ -117,7 +167,7 @@ class Deployment:
 
     def _drained(self, revision: Revision) -> None:
         mine = [pod for pod in self.pods if pod.revision == revision.hash]
-        if revision == self.current and all(pod.ready for pod in mine):
+        if not self.held and revision == self.current and all(pod.ready for pod in mine):
             self.pods = mine
             self.changed()
 
@@ -153,6 +203,7 @@ class Deployment:
             opted_in=self.opted_in,
             migration=self.migration,
             itself=self.itself,
+            pause=self.pause,
         )
 
 
@@ -179,6 +230,7 @@ class Cluster:
         self.calls: list[Call] = []
         self.watchers: list[asyncio.Queue[WorkloadId]] = []
         self.patches: list[str] = []
+        self.pause_refused = ""
         self.rights = Rights(may_patch=True)
 
     def create(
@@ -318,9 +370,41 @@ class Connection:
         if self.cluster.kept.get((intent.workload, intent.uid)) != good.hash:
             return Outcome(OutcomeKind.REFUSED, now(), "nothing kept")
         workload.intent = intent.id
+        workload.pause = None
         self.cluster.patches.append(intent.id)
         workload.apply(good.content.removeprefix("content-"), good.hash)
         return Outcome(OutcomeKind.PATCHED, now(), "put back")
+
+    async def pause(self, intent: PauseIntent) -> Outcome:
+        def act() -> Outcome:
+            workload = self.cluster.workloads[intent.workload]
+            if workload.current.hash != intent.candidate.hash:
+                return Outcome(OutcomeKind.SUPERSEDED, now(), "another template")
+            if self.cluster.pause_refused:
+                return Outcome(OutcomeKind.REFUSED, now(), self.cluster.pause_refused)
+            held = workload.pause
+            if held is not None and held.in_force and held.candidate == intent.candidate.hash:
+                return Outcome(OutcomeKind.ALREADY, now(), "held", by_guard=True)
+            workload.hold(intent.candidate.hash)
+            return Outcome(OutcomeKind.PATCHED, now(), "held")
+
+        outcome = await self._call("pause", intent.candidate.hash, act)
+        assert isinstance(outcome, Outcome)
+        return outcome
+
+    async def resume(self, intent: PauseIntent) -> Outcome:
+        def act() -> Outcome:
+            workload = self.cluster.workloads[intent.workload]
+            if workload.current.hash != intent.candidate.hash:
+                return Outcome(OutcomeKind.SUPERSEDED, now(), "another template")
+            if workload.pause is None:
+                return Outcome(OutcomeKind.ALREADY, now(), "not held")
+            workload.let_go()
+            return Outcome(OutcomeKind.PATCHED, now(), "let go")
+
+        outcome = await self._call("resume", intent.previous, act)
+        assert isinstance(outcome, Outcome)
+        return outcome
 
     async def keep(self, snapshot: Snapshot, known_good: KnownGood) -> bool:
         def act() -> bool:
