@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from guard.config import presets
 from guard.config.models import Unit
 from guard.config.rules import against_stable
 from guard.core.policy import (
@@ -70,6 +71,8 @@ def _objectives(file: SloFile) -> tuple[Objective, ...]:
 def _sli(item: SliModel, labels: frozenset[str]) -> Sli:
     if item.ratio:
         return Ratio(item.ratio.bad, item.ratio.total, labels)
+    if item.preset:
+        return presets.ratio(item.preset, labels)
     if item.latency:
         bound = item.latency.slower_than * _per_second(item.latency)
         return Latency(item.latency.histogram, item.latency.slower_than, bound, labels)

@@ -60,6 +60,7 @@ class Code(StrEnum):
     DEADLINE_BEFORE_BAKE = "deadline-before-bake"
     OBJECTIVE_UNKNOWN = "objective-unknown"
     OBJECTIVE_UNSUITED = "objective-unsuited"
+    SCOPE_UNSUPPORTED = "scope-unsupported"
     NAME_DUPLICATE = "name-duplicate"
     SERVICE_DUPLICATE = "service-duplicate"
     WORKLOAD_DUPLICATE = "workload-duplicate"

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
-from guard.config import quantities, selectors
+from guard.config import presets, quantities, selectors
 from guard.config.codes import Code
 from guard.config.problems import Rejected, closest, show
 from guard.core.policy import Selector
@@ -170,6 +170,11 @@ SelectorText = Annotated[
 ]
 HistogramText = Annotated[
     Selector, BeforeValidator(selectors.histogram), WithJsonSchema({"type": "string"})
+]
+PresetName = Annotated[
+    presets.Preset,
+    BeforeValidator(presets.preset),
+    WithJsonSchema({"type": "string", "enum": list(presets.NAMES)}),
 ]
 Expression = Annotated[
     str, BeforeValidator(selectors.expression), WithJsonSchema({"type": "string"})

@@ -97,6 +97,9 @@ class SliModel(Model):
     latency: LatencyModel | None = Field(
         default=None, description="Slow requests among all requests."
     )
+    preset: f.PresetName | None = Field(
+        default=None, description="Bad requests among all, as usual instrumentation counts them."
+    )
 
 
 class ObjectiveModel(Model):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from guard.config.codes import Code
+from guard.config.presets import WHOLE_SERVICE
 from guard.config.problems import Path, Problem, Rejected, closest, place, show
 from guard.config.quantities import duration
 
@@ -22,6 +23,8 @@ _DEFAULT_DEADLINE: Final = "15m"
 _COUNTED: Final = ("error_ratio", "slow_ratio", "worse_than_stable")
 _UNSUITED: Final = {"error_ratio": "latency", "slow_ratio": "ratio"}
 """The kind of indicator that a counted check cannot count by; worse than stable takes any."""
+_KIND_OF: Final = {"preset": "ratio"}
+"""What a kind of indicator counts by, where its own name does not say it."""
 _NAMED: Final = frozenset({"health", "pods"})
 
 
@@ -32,6 +35,7 @@ def broken(document: Document) -> Iterator[Problem]:
     yield from _clocks(document)
     yield from _bounds(document)
     yield from _objectives(document)
+    yield from _scopes(document)
     yield from _duplicates(document, objective_names(document), "objective")
     yield from _duplicates(document, check_names(document), "check")
 
@@ -152,8 +156,25 @@ def _indicators(document: Document) -> dict[str, str]:
     for _, item in document.items("objectives"):
         name, sli = _get(item, "name"), _get(item, "sli")
         if isinstance(name, str) and isinstance(sli, dict) and len(sli) == 1:
-            found[name] = str(next(iter(sli)))
+            found[name] = _KIND_OF.get(kind := str(next(iter(sli))), kind)
     return found
+
+
+def _scopes(document: Document) -> Iterator[Problem]:
+    """What a proxy counts for all pods together tells nothing of one revision."""
+    whole = {
+        _get(item, "name")
+        for _, item in document.items("objectives")
+        if _get(_get(item, "sli"), "preset") in WHOLE_SERVICE
+    }
+    for path, kind, body in checks(document):
+        wanted = body.get("objective")
+        if kind in _COUNTED and isinstance(wanted, str) and wanted in whole:
+            found = f"{wanted!r}, whose preset counts the whole service in its proxy"
+            expected = "a preset that counts each pod's own requests (per revision)"
+            action = "name one that the pods expose; a whole service is not judged yet"
+            where = (*path, "objective")
+            yield document.problem(where, Code.SCOPE_UNSUPPORTED, (found, expected, action))
 
 
 def _duplicates(document: Document, names: list[tuple[Path, str]], what: str) -> Iterator[Problem]:
