@@ -33,6 +33,7 @@ from guard.sources.ledger import Ledger
 from guard.sources.lookup import Lookup, address
 from guard.sources.machines import PrometheusScrapes
 from guard.sources.prometheus import PrometheusCounters, PrometheusExpressions, connect
+from guard.sources.prometheus_history import PrometheusHistory
 from guard.sources.scrape import Scraper
 from guard.web.server import application, serve
 
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from guard.config.reload import Watcher
     from guard.config.settings import Settings
     from guard.core.policy import Service
-    from guard.engine.ports import Channel, Counters, Expressions, Platform, Prober
+    from guard.engine.ports import Channel, Counters, Expressions, History, Platform, Prober
 
 RELOAD_EVERY = 2.0
 """Seconds between two looks at the SLO files."""
@@ -61,6 +62,7 @@ class Adapters:
     prober: Prober
     expressions: Expressions | None
     channels: tuple[Channel, ...] = ()
+    history: History | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ def assemble(
         options=options,
         circuit=Circuit(options, now),
         now=now,
+        history=adapters.history,
     )
     return Engine(Supervisor(world, Catalogue(services, default_policies)), board, metrics)
 
@@ -196,6 +199,7 @@ async def _adapters(settings: Settings, stack: AsyncExitStack) -> Adapters:
         counters=tuple(counters),
         prober=prober,
         expressions=None if client is None else PrometheusExpressions(client),
+        history=None if client is None else PrometheusHistory(client),
         channels=(KubernetesEvents(platform.post_event, settings.pod or settings.deployment),),
     )
 

@@ -38,6 +38,7 @@ from guard.engine import checks
 from guard.engine.execute import Recovery, done, roll_back
 from guard.engine.gather import Gatherer, Sides
 from guard.engine.pacing import Pacer
+from guard.engine.past import LookBack, told
 from guard.engine.rhythm import Rhythm
 from guard.engine.tasks import persist
 from guard.engine.troubles import SOUND_AFTER, Trouble, refused_rehearsal
@@ -73,6 +74,7 @@ class Guardian:
         self._keeper = keeper
         self._sides = Sides(snapshot)
         self._gather = Gatherer(world, record.state.case.policy, self._sides)
+        self._past = LookBack(world, record.state.case.policy, self._sides, record.frame)
         self._pacer = Pacer(world, keeper.troubles)
         self._changed = asyncio.Event()
         self._off = False
@@ -115,6 +117,10 @@ class Guardian:
         beside = [
             asyncio.create_task(self._gather.run(), name=f"gather:{self.record.id}"),
             asyncio.create_task(persist(name, self._rehearse, self._world.metrics), name=name),
+            asyncio.create_task(
+                persist(f"past:{self.record.id}", self._past.run, self._world.metrics),
+                name=f"past:{self.record.id}",
+            ),
         ]
         try:
             while not self.record.state.ended:
@@ -206,6 +212,8 @@ class Guardian:
     def _judged(self, tick: Tick) -> Judged:
         """Take a tick in. Nothing here waits: the facts are those of this very moment."""
         states = {name: checks.update(s, tick) for name, s in self.record.checks.items()}
+        for text in told(self.record.checks, states):
+            self._note(Note(tick.at, "normal", text))
         findings = tuple(checks.find(state, tick) for state in states.values())
         judgement = judge(findings, self.record.frame)
         self._world.metrics.verdicts.labels(judgement.verdict.value).inc()
@@ -238,6 +246,8 @@ class Guardian:
             probes={name: dict(answers) for name, answers in self._gather.probes.items()},
             values=dict(self._gather.values),
             from_prometheus=apart,
+            before=self._past.before,
+            normal=self._past.normal,
             step=self.record.state.step,
         )
 

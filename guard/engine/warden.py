@@ -18,6 +18,7 @@ from guard.engine.guardian import Guardian
 from guard.engine.keeper import Keeper
 from guard.engine.optin import OptIn
 from guard.engine.pacing import Pacer
+from guard.engine.past import Past
 from guard.engine.rights import RightsCheck
 from guard.engine.sight import Sight
 from guard.engine.tasks import persist
@@ -54,6 +55,7 @@ class Warden:
         self._troubles = Troubles(world, workload)
         self._rights = RightsCheck(world, workload)
         self._opt_in = OptIn(world, catalogue)
+        self._past = Past(world, workload)
         self._pacer = Pacer(world, self._troubles)
         self._keeper: Keeper | None = None
         self._unread_uid = ""
@@ -113,6 +115,7 @@ class Warden:
             task.cancel()
             await asyncio.wait([task])
         await self._rights.close()
+        await self._past.close()
         if self._keeper is not None and not self._gone:
             self._keeper.put(guardian.record if guardian is not None else None)
             await self._keeper.flush(LAST_SAVE_WITHIN)
@@ -149,6 +152,8 @@ class Warden:
         self._guarded(now=True)
         self._rights.look(keeper)
         if self._task is None:
+            if snapshot.complete:
+                self._past.look(snapshot, policy)
             await self._between(keeper, snapshot)
 
     async def _between(self, keeper: Keeper, snapshot: Snapshot) -> None:
@@ -162,7 +167,7 @@ class Warden:
         policy = self._catalogue.policy(snapshot)
         if policy is None or not snapshot.observed or snapshot.uid != keeper.memory.uid:
             return  # It changed meanwhile, or is about to: the next look is at hand.
-        record = await Sight(self._world, keeper).look(snapshot, policy)
+        record = await Sight(self._world, keeper, self._past).look(snapshot, policy)
         if record is not None:
             self._start(keeper, record)
         else:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from guard.engine.board import Board
     from guard.engine.deliver import Deliverer
     from guard.engine.metrics import Metrics
-    from guard.engine.ports import Counters, Expressions, Platform, Prober
+    from guard.engine.ports import Counters, Expressions, History, Platform, Prober
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,7 @@ class World:
     Attributes:
         counters: sources of counters in order of preference (direct scrape first).
         now: the wall clock, seconds since the epoch.
+        history: where the past is looked up; None without Prometheus.
     """
 
     platform: Platform
@@ -91,3 +92,4 @@ class World:
     options: Options
     circuit: Circuit
     now: Callable[[], float] = field(default=time.time)
+    history: History | None = None

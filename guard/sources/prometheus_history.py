@@ -7,20 +7,23 @@ vouch for, is left out: history is then shorter, never another's.
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from guard.core.buckets import bucket_pattern
 from guard.core.evidence.history import Mark, Track
-from guard.core.policy import Matcher, MatchOp
+from guard.core.policy import Latency, Matcher, MatchOp
 from guard.core.samples import NoData, NoDataReason, Unavailable
 from guard.sources.paths import PATH_LABELS, machine_paths
 from guard.sources.prometheus_queries import alternation, matcher_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from guard.core.policy import Ratio, Scrape, Selector
+    from guard.core.policy import Scrape, Selector, Sli
     from guard.core.workloads import Pod
     from guard.sources.prometheus_answers import Series
     from guard.sources.prometheus_client import PrometheusClient
@@ -30,6 +33,7 @@ PODS_AT_MOST: Final = 100
 and an answer has 8 MB at most. A hundred say what is normal for the whole."""
 _KIND: Final = "guard_kind"
 _BAD: Final = "bad"
+_FAST: Final = "fast"
 _TOTAL: Final = "total"
 _BY: Final = ("namespace", "pod", "container", "job", "instance")
 
@@ -42,7 +46,7 @@ class PrometheusHistory:
         self._client = client
 
     async def look_back(
-        self, sli: Ratio, pods: Sequence[Pod], scrape: Scrape, span: tuple[float, float, float]
+        self, sli: Sli, pods: Sequence[Pod], scrape: Scrape, span: tuple[float, float, float]
     ) -> tuple[Track, ...] | NoData | Unavailable:
         """Each pod's counters at every step of a span.
 
@@ -65,14 +69,16 @@ class PrometheusHistory:
         answer = await self._client.range(query, *span)
         if isinstance(answer, Unavailable):
             return answer
-        tracks = tuple(_tracks(answer, asked))
+        latency = isinstance(sli, Latency)
+        # A day of a hundred pods is a second's work: the loop must not stand still for it.
+        tracks = await asyncio.to_thread(_tracks, answer, asked, latency=latency)
         if not tracks:
             words = "Prometheus has no history of these pods by the labels namespace and pod"
             return NoData(NoDataReason.NO_SERIES, words)
         return tracks
 
 
-def _query(sli: Ratio, pods: Sequence[Pod], scrape: Scrape) -> str:
+def _query(sli: Sli, pods: Sequence[Pod], scrape: Scrape) -> str:
     """One query for both, so that one server answers both as of the same moments."""
     names = (
         Matcher("namespace", MatchOp.REGEX, alternation(sorted({p.namespace for p in pods}))),
@@ -89,8 +95,16 @@ def _query(sli: Ratio, pods: Sequence[Pod], scrape: Scrape) -> str:
     return " or ".join(
         f"label_replace(sum by ({', '.join(_BY)}) ({_selector(selector, (*names, *without))}), "
         f'"{_KIND}", "{kind}", "", "")'
-        for selector, kind in ((sli.total, _TOTAL), (sli.bad, _BAD))
+        for selector, kind in _selectors(sli)
     )
+
+
+def _selectors(sli: Sli) -> tuple[tuple[Selector, str], ...]:
+    if not isinstance(sli, Latency):
+        return (sli.total, _TOTAL), (sli.bad, _BAD)
+    bound = Matcher("le", MatchOp.REGEX, bucket_pattern(sli.bound))
+    fast = replace(sli.buckets, matchers=(*sli.buckets.matchers, bound))
+    return (sli.total, _TOTAL), (fast, _FAST)
 
 
 def _selector(selector: Selector, more: Iterable[Matcher]) -> str:
@@ -98,7 +112,7 @@ def _selector(selector: Selector, more: Iterable[Matcher]) -> str:
     return f"{selector.metric}{{{matchers}}}"
 
 
-def _tracks(answer: Iterable[Series], pods: Sequence[Pod]) -> Iterable[Track]:
+def _tracks(answer: Iterable[Series], pods: Sequence[Pod], *, latency: bool) -> tuple[Track, ...]:
     """One track a container; of two targets that are one container, the one with more to say."""
     created = {(pod.namespace, pod.name): pod for pod in pods}
     targets: dict[tuple[str, ...], dict[str, Series]] = defaultdict(dict)
@@ -111,14 +125,23 @@ def _tracks(answer: Iterable[Series], pods: Sequence[Pod]) -> Iterable[Track]:
         if pod is None or _TOTAL not in kinds:
             continue
         # A StatefulSet gives a new pod its predecessor's name.
-        marks = tuple(mark for mark in _marks(kinds) if mark.at >= pod.created_at)
+        read = _slow_marks(kinds) if latency else _marks(kinds)
+        marks = tuple(mark for mark in read if mark.at >= pod.created_at)
         key = identity[0], identity[1], identity[2]
         if len(marks) > len(best.get(key, ())):
             best[key] = marks
-    return [Track("/".join(key), marks) for key, marks in best.items()]
+    return tuple(Track("/".join(key), marks) for key, marks in best.items())
 
 
-def _marks(kinds: dict[str, Series]) -> Iterable[Mark]:
+def _slow_marks(kinds: dict[str, Series]) -> Iterator[Mark]:
+    """Slow is what is not in the bound's bucket; without that bucket nothing is known."""
+    fast = dict(kinds[_FAST].samples) if _FAST in kinds else {}
+    for at, total in kinds[_TOTAL].samples:
+        if at in fast and math.isfinite(total) and math.isfinite(fast[at]):
+            yield Mark(at, total, max(total - fast[at], 0.0))
+
+
+def _marks(kinds: dict[str, Series]) -> Iterator[Mark]:
     """Errors that have no series yet are none: the same target's total is there (Counting 5)."""
     bad = dict(kinds[_BAD].samples) if _BAD in kinds else {}
     for at, total in kinds[_TOTAL].samples:

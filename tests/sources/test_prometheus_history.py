@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from guard.config.selectors import selector
 from guard.core.evidence.history import Mark, Track
-from guard.core.policy import Scrape
+from guard.core.policy import Latency, Scrape
 from guard.core.samples import NoData, NoDataReason, Unavailable, UnavailableReason
 from guard.core.workloads import Probe
 from guard.sources.lookup import Address
@@ -79,6 +80,21 @@ async def test_without_errors_there_are_none_and_without_requests_nothing() -> N
     answer = await look(Replay((counted("bad", (60.0, 9.0)),)))
     assert isinstance(answer, NoData)
     assert answer.reason is NoDataReason.NO_SERIES
+
+
+async def test_slow_requests_are_those_that_are_not_in_the_bucket_of_the_bound() -> None:
+    histogram = selector("request_seconds")
+    total = counted("total", (60.0, 100.0), (120.0, 200.0), (180.0, 300.0))
+    fast = counted("fast", (120.0, 190.0), (180.0, 280.0))
+    client = Replay((total, fast))
+    latency = Latency(histogram, slower_than=0.5, bound=0.5)
+    answer = await PrometheusHistory(client).look_back(latency, (pod(),), Scrape(), SPAN)  # type: ignore[arg-type]
+    assert answer == (Track("shop/shop-1/app", (Mark(120, 200, 10), Mark(180, 300, 20))),)
+    assert "request_seconds_count{" in client.asked[0][0]
+    assert 'request_seconds_bucket{le=~"' in client.asked[0][0]
+    client.answer = (total,)
+    answer = await PrometheusHistory(client).look_back(latency, (pod(),), Scrape(), SPAN)  # type: ignore[arg-type]
+    assert isinstance(answer, NoData)
 
 
 async def test_a_pod_that_the_platform_does_not_name_is_left_out() -> None:
