@@ -51,6 +51,8 @@ class Reason(StrEnum):
     UNSCHEDULABLE = "unschedulable"
     EVICTED = "evicted"
     REPLICA_FAILURE = "replica_failure"
+    ALERT_OF_CANDIDATE = "alert_of_candidate"
+    ALERT_BEGAN = "alert_began"
     # Blind.
     NO_DATA = "no_data"
     UNAVAILABLE = "unavailable"

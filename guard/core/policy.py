@@ -225,7 +225,28 @@ class Promql:
     every: float = 5.0
 
 
-Check = CountedCheck | Health | Pods | Promql
+class WithoutPod(StrEnum):
+    """What follows an alert that names no pod: nothing says whose fault it is."""
+
+    HOLD = "hold"
+    ROLLBACK = "rollback"
+
+
+@dataclass(frozen=True, slots=True)
+class Alerts:
+    """Rule: no alert of the team's own began with the candidate.
+
+    Those count that carry the label `deployment_guard="true"` with the workload's namespace and
+    the service's name, and those that `matching` selects.
+    """
+
+    name: str = "alerts"
+    matching: tuple[Matcher, ...] = ()
+    without_pod: WithoutPod = WithoutPod.HOLD
+    every: float = 5.0
+
+
+Check = CountedCheck | Health | Pods | Promql | Alerts
 
 
 class OnFail(StrEnum):

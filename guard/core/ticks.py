@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from guard.core.evidence.history import Normal
-from guard.core.samples import CounterSample, Sample, UnavailableReason
+from guard.core.samples import AlertSample, CounterSample, Sample, UnavailableReason
 from guard.core.workloads import Snapshot
 
 
@@ -86,6 +86,7 @@ class Tick:
             of that account answered in this burst. A pod without an entry was not asked.
         probes: by check name, then by pod uid: the newest probe; without an entry none is due.
         values: by check name: the newest evaluation of a free PromQL.
+        alerts: by check name: the newest answer of Alertmanager.
         from_prometheus: some counters of this tick came from Prometheus, whose targets are
             scraped up to one interval apart (decisions.md, B).
         step: how many pace steps the rollout has gone on by; each is a traffic step.
@@ -101,6 +102,7 @@ class Tick:
     counters: Mapping[str, Mapping[str, CounterSample]] = field(default_factory=dict)
     probes: Mapping[str, Mapping[str, ProbeAnswer]] = field(default_factory=dict)
     values: Mapping[str, Sample] = field(default_factory=dict)
+    alerts: Mapping[str, AlertSample] = field(default_factory=dict)
     from_prometheus: bool = False
     answers: tuple[str, ...] = ()
     before: Mapping[str, Youth] = field(default_factory=dict)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from guard.core import policy
-from guard.core.checks import error_ratio, health, pods, promql, ratio_finding
+from guard.core.checks import alerts, error_ratio, health, pods, promql, ratio_finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +22,7 @@ _BEGIN: dict[type, Callable[[Any, Frame], CheckState]] = {
     policy.Health: health.begin,
     policy.Pods: pods.begin,
     policy.Promql: promql.begin,
+    policy.Alerts: alerts.begin,
 }
 _UPDATE: dict[str, Callable[[Any, Tick], CheckState]] = {
     "error_ratio": error_ratio.update,
@@ -30,6 +31,7 @@ _UPDATE: dict[str, Callable[[Any, Tick], CheckState]] = {
     "health": health.update,
     "pods": pods.update,
     "promql": promql.update,
+    "alerts": alerts.update,
 }
 _FIND: dict[str, Callable[[Any, Tick], Finding]] = {
     "error_ratio": ratio_finding.find,
@@ -38,6 +40,7 @@ _FIND: dict[str, Callable[[Any, Tick], Finding]] = {
     "health": health.find,
     "pods": pods.find,
     "promql": promql.find,
+    "alerts": alerts.find,
 }
 
 

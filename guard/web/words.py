@@ -224,6 +224,7 @@ KINDS: Final[dict[str, str]] = {
     "health": "health endpoint",
     "pods": "pods",
     "promql": "PromQL",
+    "alerts": "alerts",
 }
 
 NOTES: Final[dict[str, str]] = {
