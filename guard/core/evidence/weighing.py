@@ -157,7 +157,7 @@ def weigh(evidence: Evidence, poll: Poll, bound: Bound) -> Evidence:
         a_youth=_weigh_youth(evidence.a_youth, weight, poll.young, bound),
         direct=comparison.update_direct(evidence.direct, weight, burst, poll.at, b_bound),
         swapped=_weigh_swapped(evidence, weight, poll, b_bound, bound),
-        shifted=comparison.update_shifted(evidence.shifted, weight, late, poll.at, b_bound),
+        shifted=_weigh_shifted(evidence, weight, poll, b_bound),
         used_direct=evidence.used_direct or burst != comparison.ZERO,
         used_shifted=evidence.used_shifted or late != comparison.ZERO,
         before=evidence.before,
@@ -171,6 +171,20 @@ def _weigh_youth(
     if bound.youth_over is None:
         return r
     return mixtures.update_a(r, weight, young, (bound.youth_over, bound.k, bound.counted))
+
+
+def _weigh_shifted(
+    evidence: Evidence, weight: float, poll: Poll, b_bound: comparison.Bound
+) -> comparison.Shifted:
+    """Until Prometheus has counted anything, all weight waits and nothing need be written down."""
+    late = poll.compared if poll.apart else comparison.ZERO
+    if evidence.used_shifted:
+        return comparison.update_shifted(evidence.shifted, weight, late, poll.at, b_bound)
+    if late == comparison.ZERO:
+        return evidence.shifted
+    waiting = evidence.spend.spent - evidence.before
+    state = comparison.Shifted(slot_at=evidence.spend.began_at, slot_weight=waiting)
+    return comparison.update_shifted(state, weight, late, poll.at, b_bound)
 
 
 def _weigh_swapped(
