@@ -95,6 +95,8 @@ def _policy(file: SloFile, objectives: dict[str, Objective]) -> Policy:
         bake=rollout.bake,
         deadline=rollout.deadline,
         on_fail=rollout.on_fail,
+        pace=rollout.pace,
+        narrow=rollout.narrow,
         patience=rollout.on_blind.patience,
         on_blind=rollout.on_blind.then,
         on_inconclusive=rollout.on_inconclusive,

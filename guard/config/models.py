@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from guard.config import fields as f
 from guard.config.selectors import paired
-from guard.core.policy import OnBlind, OnFail, OnInconclusive, OnShared, Ratio
+from guard.core.policy import OnBlind, OnFail, OnInconclusive, OnShared, Ratio, Step
 
 
 class Scheme(StrEnum):
@@ -35,6 +35,7 @@ _OnBlind = Annotated[OnBlind, BeforeValidator(f.choice(OnBlind))]
 _OnInconclusive = Annotated[OnInconclusive, BeforeValidator(f.choice(OnInconclusive))]
 _OnShared = Annotated[OnShared, BeforeValidator(f.choice(OnShared))]
 _Scheme = Annotated[Scheme, BeforeValidator(f.choice(Scheme))]
+_Step = Annotated[Step, BeforeValidator(f.choice(Step))]
 _Unit = Annotated[Unit, BeforeValidator(f.choice(Unit))]
 
 
@@ -271,6 +272,14 @@ class RolloutModel(Model):
     )
     checks: Annotated[tuple[CheckModel, ...], f.SEQUENCE, f.FILLED] = Field(
         description="At least one.", json_schema_extra={"minItems": 1}
+    )
+    pace: Annotated[tuple[_Step, ...], f.SEQUENCE] = Field(
+        default=(),
+        description="Where it stops to be judged before it goes on: [first]. Default: nowhere.",
+    )
+    narrow: bool = Field(
+        default=True,
+        description="A paced rollout brings up one pod at first. Default true; false: maxSurge.",
     )
     on_fail: _OnFail = Field(
         default=OnFail.ROLLBACK,

@@ -21,6 +21,7 @@ from guard.core.policy import (
     Policy,
     Promql,
     Scrape,
+    Step,
 )
 from guard.core.workloads import WorkloadId
 
@@ -61,6 +62,8 @@ rollout:
         timeout: 500ms, failures: 2}
     - pods: {name: kube, ready_within: 1m}
     - promql: {name: queue depth, expr: q, below: -1, failures: 1, every: 10s}
+  pace: [first]
+  narrow: false
   on_fail: notify
   on_blind: {patience: 3m, then: notify}
   on_inconclusive: rollback
@@ -115,6 +118,8 @@ def test_every_key_reaches_the_policy(tmp_path: Path) -> None:
         beta=0.1,
         trust_after=7200.0,
         scrape=Scrape("app", 9090, "/m", "https", "/ca", "/t"),
+        pace=(Step.FIRST,),
+        narrow=False,
         on_fail_stated=True,
     )
 
