@@ -63,6 +63,7 @@ def main() -> int:
         share=SHORT if asked.short else asked.share,
         seconds=asked.cell_seconds,
         processes=asked.processes,
+        counting=not asked.no_counting,
     )
     kept: list[Row] = []
     print(HEAD)
@@ -95,6 +96,9 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--share", type=float, default=1.0, help="share of the full runs")
     parser.add_argument("--cell-seconds", type=float, help="CPU at most for each cell")
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument(
+        "--no-counting", action="store_true", help="false aborts by likelihood ratio alone"
+    )
     parser.add_argument("--only", nargs="*", choices=sorted(GROUPS), help="groups of rows")
     parser.add_argument("--into", type=Path, help="a JSON file for the rows")
     parser.add_argument("--plot", type=Path, help="an SVG file for the curves of all methods")

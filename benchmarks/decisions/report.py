@@ -106,11 +106,13 @@ class Effort:
         share: runs of each cell, as a share of the full number.
         seconds: of CPU at most for each cell (None: no limit); a cell then has fewer runs.
         processes: worker processes.
+        counting: also count false aborts, besides weighing them by likelihood ratio.
     """
 
     share: float = 1.0
     seconds: float | None = None
     processes: int = 1
+    counting: bool = True
 
     def runs(self, full: int) -> int:
         """Runs of a cell that has so many in full."""
