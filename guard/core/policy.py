@@ -318,6 +318,7 @@ class Policy:
         pace: where a rollout stops to be judged before it goes on; empty: nowhere.
         narrow: a paced rollout brings up one candidate pod at first instead of as many as the
             workload's own strategy says.
+        depends_on: services whose own trouble is no fault of this one's releases.
         by_default: this is the policy of a workload that opted in by label alone.
         on_fail_stated: a person wrote `on_fail`; without that a release that runs a migration
             is held instead of rolled back.
@@ -339,6 +340,7 @@ class Policy:
     scrape: Scrape = field(default_factory=Scrape)
     pace: tuple[Step, ...] = ()
     narrow: bool = True
+    depends_on: tuple[str, ...] = ()
     by_default: bool = False
     on_fail_stated: bool = False
 

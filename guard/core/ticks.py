@@ -92,6 +92,7 @@ class Tick:
         step: how many pace steps the rollout has gone on by; each is a traffic step.
         answers: sources that answered in this tick (kept for the record's words).
         before, normal: as in `Frame`, where Prometheus answered only after the rollout began.
+        depends_over: services that this one depends on and that are over their own bound now.
     """
 
     at: float
@@ -107,4 +108,5 @@ class Tick:
     answers: tuple[str, ...] = ()
     before: Mapping[str, Youth] = field(default_factory=dict)
     normal: Mapping[str, Normal] = field(default_factory=dict)
+    depends_over: tuple[str, ...] = ()
     step: int = 0

@@ -37,6 +37,7 @@ from guard.core.workloads import Mode
 from guard.engine import checks
 from guard.engine.execute import Recovery, done, roll_back
 from guard.engine.gather import Gatherer, Sides
+from guard.engine.neighbours import Neighbours
 from guard.engine.pacing import Pacer
 from guard.engine.past import LookBack, told
 from guard.engine.rhythm import Rhythm
@@ -75,6 +76,7 @@ class Guardian:
         self._sides = Sides(snapshot)
         self._gather = Gatherer(world, record.state.case.policy, self._sides)
         self._past = LookBack(world, record.state.case.policy, self._sides, record.frame)
+        self._neighbours = Neighbours(world, record.state.case.policy)
         self._pacer = Pacer(world, keeper.troubles)
         self._changed = asyncio.Event()
         self._off = False
@@ -120,6 +122,10 @@ class Guardian:
             asyncio.create_task(
                 persist(f"past:{self.record.id}", self._past.run, self._world.metrics),
                 name=f"past:{self.record.id}",
+            ),
+            asyncio.create_task(
+                persist(f"neighbours:{self.record.id}", self._neighbours.run, self._world.metrics),
+                name=f"neighbours:{self.record.id}",
             ),
         ]
         try:
@@ -212,6 +218,7 @@ class Guardian:
     def _judged(self, tick: Tick) -> Judged:
         """Take a tick in. Nothing here waits: the facts are those of this very moment."""
         states = {name: checks.update(s, tick) for name, s in self.record.checks.items()}
+        self._neighbours.see(states.values())
         for text in told(self.record.checks, states):
             self._note(Note(tick.at, "normal", text))
         findings = tuple(checks.find(state, tick) for state in states.values())
@@ -248,6 +255,7 @@ class Guardian:
             from_prometheus=apart,
             before=self._past.before,
             normal=self._past.normal,
+            depends_over=self._neighbours.over,
             step=self.record.state.step,
         )
 

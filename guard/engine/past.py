@@ -47,6 +47,8 @@ FINE_PODS = 50
 """Pods up to which the finer step is asked for."""
 BEFORE = 300.0
 """Seconds before the rollout in which a stable revision over its bound is suspicious."""
+MARKS_AT_ONCE = 4_000
+"""Marks from which on a history is read in a thread: so many take some 7 ms."""
 TRIES = 3
 """Times that a rollout asks for what it has not got; later it could not be used any more."""
 GONE_AT_MOST = 100
@@ -177,7 +179,7 @@ async def _ask(
     pods: Sequence[Pod],
     asked: tuple[Span, Callable[[CountedCheck, Sequence[Track]], T]],
 ) -> dict[str, T]:
-    """Ask for each counted check, and read the answer aside: a day is a second's work."""
+    """Ask for each counted check."""
     assert world.history is not None
     span, read = asked
     found: dict[str, T] = {}
@@ -196,8 +198,15 @@ async def _ask(
         if isinstance(answer, NoData | Unavailable):
             log.info("no history", check=check.name, why=f"{answer.reason.value} {answer.detail}")
         else:
-            found[check.name] = await asyncio.to_thread(read, check, answer)
+            found[check.name] = await _aside(partial(read, check, answer), answer)
     return found
+
+
+async def _aside(read: Callable[[], T], tracks: Sequence[Track]) -> T:
+    """Read a long history in a thread, lest the loop stand still."""
+    if sum(len(track.marks) for track in tracks) > MARKS_AT_ONCE:
+        return await asyncio.to_thread(read)
+    return read()
 
 
 def told(before: Mapping[str, CheckState], after: Mapping[str, CheckState]) -> list[str]:

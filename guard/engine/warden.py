@@ -16,6 +16,7 @@ from guard.core.errors import GuardError
 from guard.core.workloads import Mode
 from guard.engine.guardian import Guardian
 from guard.engine.keeper import Keeper
+from guard.engine.neighbours import Guarded
 from guard.engine.optin import OptIn
 from guard.engine.pacing import Pacer
 from guard.engine.past import Past
@@ -150,6 +151,7 @@ class Warden:
         if keeper is None:
             return
         self._guarded(now=True)
+        self._world.services.see(Guarded(snapshot, policy, self._past))
         self._rights.look(keeper)
         if self._task is None:
             if snapshot.complete:
@@ -192,6 +194,8 @@ class Warden:
         self._guarded(now=False)
 
     def _guarded(self, *, now: bool) -> None:
+        if not now:
+            self._world.services.forget(self._workload)
         if self.guarding and not now:
             self._rights.anew()
             self._troubles.all_over()

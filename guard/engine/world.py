@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from guard.core.workloads import Mode
+from guard.engine.neighbours import Services
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,6 +81,7 @@ class World:
         counters: sources of counters in order of preference (direct scrape first).
         now: the wall clock, seconds since the epoch.
         history: where the past is looked up; None without Prometheus.
+        services: every guarded workload, for whoever depends on its service.
     """
 
     platform: Platform
@@ -93,3 +95,4 @@ class World:
     circuit: Circuit
     now: Callable[[], float] = field(default=time.time)
     history: History | None = None
+    services: Services = field(default_factory=Services)

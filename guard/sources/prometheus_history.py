@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 PODS_AT_MOST: Final = 100
 """Pods that are looked at, the oldest first: their day is 1,440 steps of two series, some 50 kB,
 and an answer has 8 MB at most. A hundred say what is normal for the whole."""
+_SAMPLES_AT_ONCE: Final = 8_000
+"""Samples from which on an answer is read in a thread, lest the loop stand still."""
 _KIND: Final = "guard_kind"
 _BAD: Final = "bad"
 _FAST: Final = "fast"
@@ -70,8 +72,10 @@ class PrometheusHistory:
         if isinstance(answer, Unavailable):
             return answer
         latency = isinstance(sli, Latency)
-        # A day of a hundred pods is a second's work: the loop must not stand still for it.
-        tracks = await asyncio.to_thread(_tracks, answer, asked, latency=latency)
+        if sum(len(series.samples) for series in answer) > _SAMPLES_AT_ONCE:
+            tracks = await asyncio.to_thread(_tracks, answer, asked, latency=latency)
+        else:
+            tracks = _tracks(answer, asked, latency=latency)
         if not tracks:
             words = "Prometheus has no history of these pods by the labels namespace and pod"
             return NoData(NoDataReason.NO_SERIES, words)

@@ -11,8 +11,9 @@ import pytest
 from guard.core.evidence.history import DAY, Mark, Track
 from guard.core.samples import NoData, NoDataReason, Unavailable, UnavailableReason
 from guard.core.states import Phase
-from guard.engine.past import AGAIN, ANSWER_WITHIN, BEFORE, EVERY
-from tests.engine.stage import ERRORS
+from guard.engine.past import AGAIN, ANSWER_WITHIN, BEFORE, EVERY, ask_normal
+from tests.engine.cluster import now
+from tests.engine.stage import ERRORS, POLICY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -189,3 +190,14 @@ async def test_pods_that_are_gone_still_count_for_their_revision(
         auth.scale(1)
         await asyncio.sleep(EVERY + 30.0)
         assert library.asked[-1][1] >= first
+
+
+async def test_a_history_of_many_pods_is_read_aside_in_longer_blocks(
+    stage: Stage, library: Library
+) -> None:
+    library.ratio = 0.03
+    auth = stage.cluster.create_serving(replicas=60)
+    async with stage.guarding() as guard:
+        found = await ask_normal(guard.world, POLICY, auth.pods, now())
+    assert found["availability"].over == pytest.approx(0.03, rel=0.01)
+    assert all(len(uids) == 60 for _, uids in library.asked)

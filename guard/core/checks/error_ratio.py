@@ -409,9 +409,10 @@ def _view(state: ErrorRatioState, tick: Tick) -> blame.View:
             pod.revision in tick.stable and pod.deleted_at is None for pod in tick.snapshot.pods
         ),
         stable_awaited=_stable_awaited(state, tick, stable_ready),
-        stable_clean=upper(bad / bound.k, total / bound.k) < bound.p0,
+        stable_clean=upper(bad / bound.k, total / bound.k) < bound.good,
         good_again=log_m_d(state)[1] >= goal_d(bound),
         first_at=state.sight.first_at,
+        depends_over=tick.depends_over,
     )
 
 

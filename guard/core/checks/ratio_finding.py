@@ -215,6 +215,10 @@ def _by_blame(state: ErrorRatioState) -> Answer | None:
     standing = state.attribution.standing
     if standing is Standing.UNATTRIBUTED and error_ratio.m_a(state) < SUSPICIOUS:
         return None  # There is no trouble to attribute.
+    if standing is Standing.SHARED and state.attribution.depends:
+        names = ", ".join(state.attribution.depends)
+        text = f"{names}, which this service depends on, is over its own bound: not the release's"
+        return Verdict.WAIT, Reason.SHARED, text, True
     return _BY_STANDING.get(standing)
 
 
