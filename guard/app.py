@@ -28,6 +28,7 @@ from guard.engine.supervisor import Supervisor
 from guard.engine.tasks import persist
 from guard.engine.world import Circuit, Options, World
 from guard.platforms.kubernetes.platform import Kubernetes, connect_platform
+from guard.sources import alerts
 from guard.sources.health import HealthProber
 from guard.sources.ledger import Ledger
 from guard.sources.lookup import Lookup, address
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from guard.config.reload import Watcher
     from guard.config.settings import Settings
     from guard.core.policy import Service
-    from guard.engine.ports import Channel, Counters, Expressions, History, Platform, Prober
+    from guard.engine.ports import Alarms, Channel, Counters, Expressions, History, Platform, Prober
 
 RELOAD_EVERY = 2.0
 """Seconds between two looks at the SLO files."""
@@ -63,6 +64,7 @@ class Adapters:
     expressions: Expressions | None
     channels: tuple[Channel, ...] = ()
     history: History | None = None
+    alarms: Alarms | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ def assemble(
         counters=adapters.counters,
         prober=adapters.prober,
         expressions=adapters.expressions,
+        alarms=adapters.alarms,
         deliver=Deliverer(adapters.channels, metrics),
         board=board,
         metrics=metrics,
@@ -181,6 +184,9 @@ async def _adapters(settings: Settings, stack: AsyncExitStack) -> Adapters:
     prober = HealthProber(ledger, time.time)
     stack.push_async_callback(prober.close)
     counters: list[Counters] = []
+    alarms = alerts.connect(settings, time.time)
+    if alarms is not None:
+        stack.push_async_callback(alarms.close)
     client = connect(settings)
     scrapes = None
     if client is not None:
@@ -200,6 +206,7 @@ async def _adapters(settings: Settings, stack: AsyncExitStack) -> Adapters:
         prober=prober,
         expressions=None if client is None else PrometheusExpressions(client),
         history=None if client is None else PrometheusHistory(client),
+        alarms=alarms,
         channels=(KubernetesEvents(platform.post_event, settings.pod or settings.deployment),),
     )
 

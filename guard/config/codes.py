@@ -49,6 +49,7 @@ class Code(StrEnum):
     SELECTOR_WITHOUT_METRIC = "selector-without-metric"
     SELECTORS_EQUAL = "selectors-equal"
     SELECTOR_NOT_SUBSET = "selector-not-subset"
+    MATCHERS_INVALID = "matchers-invalid"
     HISTOGRAM_INVALID = "histogram-invalid"
     REGEX_UNSUPPORTED = "regex-unsupported"
     PROMQL_INVALID = "promql-invalid"

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 from guard.config import presets, quantities, selectors
 from guard.config.codes import Code
 from guard.config.problems import Rejected, closest, show
-from guard.core.policy import Selector
+from guard.core.policy import Matcher, Selector
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
@@ -167,6 +167,9 @@ Port = Annotated[int | str, BeforeValidator(port), WithJsonSchema(_PORT_SCHEMA)]
 ApiVersion = Annotated[str, BeforeValidator(api_version), WithJsonSchema({"const": "guard/v1"})]
 SelectorText = Annotated[
     Selector, BeforeValidator(selectors.selector), WithJsonSchema({"type": "string"})
+]
+MatchersText = Annotated[
+    tuple[Matcher, ...], BeforeValidator(selectors.matchers), WithJsonSchema({"type": "string"})
 ]
 HistogramText = Annotated[
     Selector, BeforeValidator(selectors.histogram), WithJsonSchema({"type": "string"})

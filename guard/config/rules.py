@@ -25,7 +25,7 @@ _UNSUITED: Final = {"error_ratio": "latency", "slow_ratio": "ratio"}
 """The kind of indicator that a counted check cannot count by; worse than stable takes any."""
 _KIND_OF: Final = {"preset": "ratio"}
 """What a kind of indicator counts by, where its own name does not say it."""
-_NAMED: Final = frozenset({"health", "pods"})
+_NAMED: Final = frozenset({"health", "pods", "alerts"})
 
 
 def broken(document: Document) -> Iterator[Problem]:

@@ -27,6 +27,7 @@ _BARE: Final = """a bare selector such as http_requests_total{code=~"5.."}"""
 _EXPR: Final = """an expression such as max(queue_depth{pod=~"$candidate"})"""
 
 _HISTOGRAM: Final = "a histogram's name as http_request_duration_seconds, with matchers or without"
+_MATCHERS: Final = """matchers such as {severity="page",team="identity"}"""
 _SUFFIXES: Final = ("_bucket", "_count", "_sum")
 
 _PLACEHOLDER: Final = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
@@ -71,6 +72,22 @@ def histogram(text: object) -> Selector:
         action = "leave out le: slower_than says which bucket it is"
         raise Rejected(Code.HISTOGRAM_INVALID, show(text), _HISTOGRAM, action)
     return found
+
+
+def matchers(text: object) -> tuple[Matcher, ...]:
+    """Parse matchers of alerts' labels; the braces may be left out.
+
+    Raises:
+        Rejected: `matchers-invalid`, or `regex-unsupported`.
+    """
+    if not isinstance(text, str):
+        raise Rejected(Code.MATCHERS_INVALID, show(text), _MATCHERS, "write them in quotes")
+    inside = text.strip().removeprefix("{").removesuffix("}")
+    parsed = _parse(f"{{{inside}}}", Code.MATCHERS_INVALID, _MATCHERS)
+    if not isinstance(parsed, promql.VectorSelector) or parsed.name or parsed.matchers.or_matchers:
+        action = "leave out everything but label, operator and value; no `or`"
+        raise Rejected(Code.MATCHERS_INVALID, show(text), _MATCHERS, action)
+    return tuple(_matcher(raw) for raw in parsed.matchers.matchers)
 
 
 def paired(ratio: Ratio) -> Ratio:

@@ -12,15 +12,15 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from guard.core.policy import CountedCheck, Health, Promql
-from guard.core.samples import Measured, NoData, Reading, Unavailable, UnavailableReason
+from guard.core.policy import Alerts, CountedCheck, Health, Promql
+from guard.core.samples import Alerted, Measured, NoData, Reading, Unavailable, UnavailableReason
 from guard.engine.burst import Burst
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from guard.core.policy import Policy, Sli
-    from guard.core.samples import CounterSample, Sample
+    from guard.core.samples import AlertSample, CounterSample, Sample
     from guard.core.ticks import ProbeAnswer
     from guard.core.workloads import Pod, Snapshot
     from guard.engine.world import World
@@ -95,6 +95,7 @@ class Gatherer:
         }
         self.probes: dict[str, dict[str, ProbeAnswer]] = {}
         self.values: dict[str, Sample] = {}
+        self.alerts: dict[str, AlertSample] = {}
 
     async def run(self) -> None:
         """Probe and evaluate until cancelled."""
@@ -104,6 +105,8 @@ class Gatherer:
                     group.create_task(self._probe(check), name=f"probe:{check.name}")
                 elif isinstance(check, Promql):
                     group.create_task(self._evaluate(check), name=f"evaluate:{check.name}")
+                elif isinstance(check, Alerts):
+                    group.create_task(self._alarm(check), name=f"alerts:{check.name}")
 
     async def close(self) -> None:
         """Drop the questions that are still open."""
@@ -180,9 +183,24 @@ class Gatherer:
             self._count("expression", sample)
             await asyncio.sleep(max(began + check.every - clock(), 0.0))
 
-    def _count(self, source: str, sample: CounterSample | Sample) -> None:
+    async def _alarm(self, check: Alerts) -> None:
+        """Ask for alerts also before there is a candidate pod: what fires then is known."""
+        clock = asyncio.get_running_loop().time
+        if self._world.alarms is None:
+            words = "no Alertmanager is configured to ask"
+            self.alerts[check.name] = Unavailable(UnavailableReason.NOT_CONFIGURED, words)
+            return
+        workload = self._sides.snapshot.workload
+        while True:
+            began = clock()
+            sample = await self._world.alarms.firing(check, workload, self._policy.service)
+            self.alerts[check.name] = sample
+            self._count("alerts", sample)
+            await asyncio.sleep(max(began + check.every - clock(), 0.0))
+
+    def _count(self, source: str, sample: CounterSample | Sample | AlertSample) -> None:
         answer = "unavailable"
-        if isinstance(sample, Reading | Measured):
+        if isinstance(sample, Reading | Measured | Alerted):
             answer = "measured"
         elif isinstance(sample, NoData):
             answer = "no_data"

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from guard.core.actions import Intent, KnownGood, Outcome, PauseIntent, Rehearsal, Rights
     from guard.core.evidence.history import Track
     from guard.core.notices import Notice
-    from guard.core.policy import Health, Promql, Scrape, Sli
-    from guard.core.samples import CounterSample, NoData, Sample, Unavailable
+    from guard.core.policy import Alerts, Health, Promql, Scrape, Sli
+    from guard.core.samples import AlertSample, CounterSample, NoData, Sample, Unavailable
     from guard.core.ticks import ProbeAnswer
     from guard.core.workloads import Gone, Pod, Snapshot, WorkloadId
 
@@ -134,6 +134,13 @@ class Expressions(Protocol):
         self, check: Promql, candidate: Sequence[Pod], stable: Sequence[Pod]
     ) -> Sample:
         """Evaluate now. `Measured.at` is the newest `timestamp()` of the data in it."""
+
+
+class Alarms(Protocol):
+    """Reads alerts that fire."""
+
+    async def firing(self, check: Alerts, workload: WorkloadId, service: str) -> AlertSample:
+        """Everything that fires now of what the check looks at."""
 
 
 class Channel(Protocol):

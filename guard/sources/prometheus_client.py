@@ -7,16 +7,13 @@ without a secret in it. Foreign exceptions are mapped once (`failures.py`).
 from __future__ import annotations
 
 import asyncio
-import base64
-import re
 import ssl
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
-from guard import __version__
-from guard.core.errors import ConfigurationError
 from guard.core.samples import Unavailable, UnavailableReason
+from guard.sources import sign_in
 from guard.sources.failures import TROUBLES, failure
 from guard.sources.lookup import address
 from guard.sources.prometheus_answers import ResultType, Series, read
@@ -67,8 +64,8 @@ class PrometheusClient:
         """
         self._api = f"{address.url.rstrip('/')}/api/v1/"
         self._limit = address.timeout
-        self._headers = _headers(address)
-        self._tls = _tls(address.ca_file)
+        self._headers = sign_in.headers(address)
+        self._tls = sign_in.tls(address)
         self._session: aiohttp.ClientSession | None = None
         self._method = "POST"
 
@@ -166,28 +163,3 @@ async def _body(answer: aiohttp.ClientResponse) -> bytes:
         if len(body) > BODY_AT_MOST:
             raise _TooLarge
     return bytes(body)
-
-
-def _headers(address: Address) -> Mapping[str, str]:
-    headers = {"User-Agent": f"deployment-guard/{__version__}", "Accept": "application/json"}
-    headers.update((name, value.get_secret_value()) for name, value in address.headers.items())
-    if address.token is not None:
-        headers["Authorization"] = f"Bearer {address.token.get_secret_value()}"
-    elif address.username is not None and address.password is not None:
-        pair = f"{address.username}:{address.password.get_secret_value()}"
-        headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
-    for name, value in headers.items():
-        if re.search(r"[\r\n\0]", name + value):
-            message = f"Prometheus: the header {name!r} would hold a line break; mend its value"
-            raise ConfigurationError(message)
-    return headers
-
-
-def _tls(ca_file: str | None) -> ssl.SSLContext | bool:
-    if ca_file is None:
-        return True
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except (OSError, ValueError):
-        message = f"Prometheus: {ca_file} holds no certificate authority; name a PEM file"
-        raise ConfigurationError(message) from None

@@ -9,6 +9,7 @@ import pytest
 
 from guard.config.load import SourceFile, parse
 from guard.config.models import (
+    AlertsModel,
     CheckModel,
     ErrorRatioModel,
     HealthModel,
@@ -47,6 +48,7 @@ WHERE: dict[type[Model], str] = {
     HealthModel: "### `health`",
     PodsModel: "### `pods`",
     PromqlModel: "### `promql`",
+    AlertsModel: "### `alerts`",
     ScrapeModel: "### `scrape`",
 }
 
