@@ -8,7 +8,6 @@ from guard.config import presets
 from guard.config.models import Unit
 from guard.config.rules import against_stable
 from guard.core.policy import (
-    Alerts,
     Check,
     ErrorRatio,
     Health,
@@ -102,6 +101,8 @@ def _policy(file: SloFile, objectives: dict[str, Objective]) -> Policy:
         on_blind=rollout.on_blind.then,
         on_inconclusive=rollout.on_inconclusive,
         on_shared=rollout.on_shared,
+        watch=rollout.watch,
+        on_late_fail=rollout.on_late_fail,
         alpha=rollout.false_abort,
         beta=rollout.false_promote,
         trust_after=rollout.trust_after,
@@ -124,9 +125,6 @@ def _check(item: CheckModel, objectives: dict[str, Objective], rollout: RolloutM
         return Pods(**item.pods.model_dump())
     if item.promql:
         return Promql(**item.promql.model_dump())
-    if item.alerts:
-        one = item.alerts
-        return Alerts(one.name, one.matching or (), one.without_pod, one.every)
     raise AssertionError(item)
 
 

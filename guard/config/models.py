@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from guard.config import fields as f
 from guard.config.selectors import paired
-from guard.core.policy import OnBlind, OnFail, OnInconclusive, OnShared, Ratio, Step, WithoutPod
+from guard.core.policy import OnBlind, OnFail, OnInconclusive, OnLateFail, OnShared, Ratio, Step
 
 
 class Scheme(StrEnum):
@@ -33,10 +33,10 @@ class Unit(StrEnum):
 _OnFail = Annotated[OnFail, BeforeValidator(f.choice(OnFail))]
 _OnBlind = Annotated[OnBlind, BeforeValidator(f.choice(OnBlind))]
 _OnInconclusive = Annotated[OnInconclusive, BeforeValidator(f.choice(OnInconclusive))]
+_OnLateFail = Annotated[OnLateFail, BeforeValidator(f.choice(OnLateFail))]
 _OnShared = Annotated[OnShared, BeforeValidator(f.choice(OnShared))]
 _Scheme = Annotated[Scheme, BeforeValidator(f.choice(Scheme))]
 _Step = Annotated[Step, BeforeValidator(f.choice(Step))]
-_WithoutPod = Annotated[WithoutPod, BeforeValidator(f.choice(WithoutPod))]
 _Unit = Annotated[Unit, BeforeValidator(f.choice(Unit))]
 
 
@@ -216,21 +216,6 @@ class PromqlModel(Model):
     every: f.ShortDuration = Field(default=5.0, description="Time between evaluations. Default 5s.")
 
 
-class AlertsModel(Model):
-    """Rule: no alert of the team's own began with the candidate."""
-
-    name: f.Title = Field(default="alerts", description="Default: alerts.")
-    matching: f.MatchersText | None = Field(
-        default=None,
-        description="Matchers of alerts that count too. Default: the label deployment_guard alone.",
-    )
-    without_pod: _WithoutPod = Field(
-        default=WithoutPod.HOLD,
-        description="hold (default) or rollback: what follows an alert without a label pod.",
-    )
-    every: f.ShortDuration = Field(default=5.0, description="Time between questions. Default 5s.")
-
-
 class CheckModel(Model):
     """One question that is asked of each rollout; exactly one kind."""
 
@@ -248,7 +233,6 @@ class CheckModel(Model):
     health: HealthModel | None = Field(default=None, description="A health endpoint of each pod.")
     pods: PodsModel | None = Field(default=None, description="The pods' own troubles.")
     promql: PromqlModel | None = Field(default=None, description="A free PromQL threshold.")
-    alerts: AlertsModel | None = Field(default=None, description="The team's own alerts.")
 
 
 class OnBlindModel(Model):
@@ -306,6 +290,13 @@ class RolloutModel(Model):
     on_inconclusive: _OnInconclusive = Field(
         default=OnInconclusive.ACCEPT,
         description="At the deadline, too little seen: accept (default), hold or rollback.",
+    )
+    watch: f.Period = Field(
+        default=1800.0, description="A promoted release is still looked after. Default 30m; 0s: no."
+    )
+    on_late_fail: _OnLateFail = Field(
+        default=OnLateFail.NOTIFY,
+        description="A promoted release fails while it is watched: notify (default) or rollback.",
     )
     on_shared: _OnShared = Field(
         default=OnShared.HOLD, description="Trouble that stable shares: hold (default) or rollback."

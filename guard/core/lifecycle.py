@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from guard.core import pace, stories
+from guard.core import pace, stories, watching
 from guard.core.actions import Intent, OutcomeKind
 from guard.core.findings import Reason, Verdict
 from guard.core.obstacles import obstacle
@@ -124,7 +124,7 @@ def _baking(state: State, event: Judged, now: float) -> Step:
         if passed:
             return pace.go_on(state, now, state.text)
     elif passed and event.complete:
-        return _end(state, Phase.PROMOTED, now, state.text, (Trust(state.text),))
+        return _promote(state, now)
     if state.elapsed < policy.deadline:
         return state, ()
     return _deadline(state, event, now)
@@ -132,6 +132,12 @@ def _baking(state: State, event: Judged, now: float) -> Step:
 
 def _at_first_pods(state: State) -> bool:
     return state.pacing in pace.AT_FIRST_PODS
+
+
+def _promote(state: State, now: float) -> Step:
+    if state.case.policy.watch > 0.0:
+        return watching.begin(state, now)
+    return _end(state, Phase.PROMOTED, now, state.text, (Trust(state.text),))
 
 
 def _deadline(state: State, event: Judged, now: float) -> Step:
@@ -208,7 +214,9 @@ def _roll_back(state: State, event: Judged, now: float, text: str) -> Step:
 
 
 def _closed(state: State, now: float) -> tuple[Command, ...]:
-    """What was opened for a hold that a rollback ends (law 9); blindness closes by itself."""
+    """What was opened before and a rollback ends (law 9); blindness closes by itself."""
+    if state.phase is Phase.WATCHING:
+        return (Tell(stories.late_over(state, now)),) if state.told_fail else ()
     if state.phase is not Phase.HELD or state.hold is Hold.BLIND:
         return ()
     return (Tell(stories.resumed(state, now)),)
@@ -285,7 +293,15 @@ def _suspended(state: State, now: float) -> Step:
     return state, ()
 
 
-# Rolling back.
+# Watching, and rolling back.
+
+
+def _watched(state: State, event: Event, now: float) -> Step:
+    return watching.judged(state, event, now, _roll_back, _end)
+
+
+def _unwatched(state: State, event: Event, now: float) -> Step:
+    return _end(state, Phase.PROMOTED, now, watching.ended_by(event))
 
 
 def _acted(state: State, event: Event, now: float) -> Step:
@@ -359,6 +375,8 @@ TABLE: dict[tuple[Phase, type], _Handler] = {
     **{(phase, Judged): _judged for phase in _JUDGING},
     **{(phase, PauseAnswered): pace.pause_answered for phase in _JUDGING},
     **{(phase, ResumeAnswered): pace.resume_answered for phase in _JUDGING},
+    (Phase.WATCHING, Judged): _watched,
+    **{(Phase.WATCHING, kind): _unwatched for kind in (Superseded, Deleted, TurnedOff)},
     (Phase.ROLLING_BACK, Acted): _acted,
     (Phase.ROLLING_BACK, Settling): _settling,
     **{(phase, Superseded): _superseded for phase in _LIVE},

@@ -272,6 +272,13 @@ class OnInconclusive(StrEnum):
     ROLLBACK = "rollback"
 
 
+class OnLateFail(StrEnum):
+    """What follows a FAIL after the promotion, while the release is still watched."""
+
+    NOTIFY = "notify"
+    ROLLBACK = "rollback"
+
+
 class OnShared(StrEnum):
     """What follows a trouble that stable and candidate share."""
 
@@ -311,6 +318,7 @@ class Policy:
         bake: least time of judging after the candidate's pods are ready, seconds.
         deadline: longest time of judging after the candidate's pods are ready, seconds.
         patience: how long blindness is only held before people are told, seconds.
+        watch: seconds for which a promoted release is still looked after; 0: not at all.
         alpha: probability that a healthy rollout is ever aborted by its counted checks.
         beta: probability that a rollout at the bad bound is promoted.
         trust_after: seconds for which an `unproven` revision must serve without trouble
@@ -334,6 +342,8 @@ class Policy:
     on_blind: OnBlind = OnBlind.HOLD
     on_inconclusive: OnInconclusive = OnInconclusive.ACCEPT
     on_shared: OnShared = OnShared.HOLD
+    watch: float = 1800.0
+    on_late_fail: OnLateFail = OnLateFail.NOTIFY
     alpha: float = 0.01
     beta: float = 0.05
     trust_after: float = 3600.0

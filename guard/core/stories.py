@@ -198,6 +198,8 @@ def seeing(state: State, now: float) -> Notice:
 
 def ended(before: State, after: State, now: float, recovery: str) -> tuple[Notice, ...]:
     """The rollout came to its end: the last word, and every open story resolved."""
+    if before.phase is Phase.WATCHING:
+        return _unwatched(before, after, now)
     notices = [_last_word(before, after, now, recovery)]
     if after.phase is Phase.ROLLBACK_FAILED:
         notices.append(_taken_over(after, now))
@@ -245,6 +247,67 @@ def _last_word(before: State, after: State, now: float, recovery: str) -> Notice
         after.text,
         suffix="/rollback-failed" if failed else "",
     )
+
+
+# After the promotion.
+
+
+def promoted(state: State, now: float) -> Notice:
+    """The rollout is promoted, and still looked after."""
+    minutes = state.case.policy.watch / 60.0
+    return _notice(
+        state,
+        now,
+        Stage.INFORMED,
+        Severity.INFO,
+        "Promoted",
+        f"{state.case.service}: release {release(state.case)} promoted, "
+        f"watched for {minutes:.0f} min more",
+        state.text,
+    )
+
+
+def late_fail(state: State, now: float, age: str) -> Notice:
+    """A promoted release fails; `age` in words is how long ago it was promoted."""
+    return _notice(
+        state,
+        now,
+        Stage.OPENED,
+        Severity.CRITICAL,
+        "LateFail",
+        f"{state.case.service}: release {release(state.case)} FAILS, promoted {age} ago, and is "
+        "serving: nothing was changed",
+        state.text,
+        suffix="/late",
+    )
+
+
+def late_over(state: State, now: float) -> Notice:
+    """The late trouble has passed, or is dealt with otherwise."""
+    return _notice(
+        state,
+        now,
+        Stage.RESOLVED,
+        Severity.INFO,
+        "LateFailOver",
+        f"{state.case.service}: the late trouble of release {release(state.case)} is over",
+        state.text,
+        suffix="/late",
+    )
+
+
+def _unwatched(before: State, after: State, now: float) -> tuple[Notice, ...]:
+    """The watch is over: promoted was told when it was."""
+    last = _notice(
+        after,
+        now,
+        Stage.INFORMED,
+        Severity.INFO,
+        "Watched",
+        f"{after.case.service}: release {release(after.case)} is no longer watched",
+        after.text,
+    )
+    return (last, late_over(after, now)) if before.told_fail else (last,)
 
 
 def _target(state: State) -> str:

@@ -160,7 +160,8 @@ class Guardian:
         """Wait for the next look: by the rhythm, or for what is worth a look at once."""
         if self.record.state.ended:
             return
-        pause = self._rhythm.next(began) - self._clock()
+        watching = self.record.state.phase is Phase.WATCHING
+        pause = self._rhythm.next(began, watching=watching) - self._clock()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(pause, 0.0)):
                 while not self._worth_a_look():
@@ -214,6 +215,15 @@ class Guardian:
                 return  # What was read speaks of a rollout that is over.
             event = self._judged(self._tick(counters, apart=apart))
         await self._take(event)
+        await self._trust_again()
+
+    async def _trust_again(self) -> None:
+        """Make up, while it is watched, for a trust that did not work at the promotion."""
+        state = self.record.state
+        good = self._keeper.memory.known_good
+        trusted = good is not None and good.revision.hash == state.case.candidate.hash
+        if state.phase is Phase.WATCHING and not trusted:
+            await self._keeper.trust(self.record, self._sides.snapshot, state.text)
 
     def _judged(self, tick: Tick) -> Judged:
         """Take a tick in. Nothing here waits: the facts are those of this very moment."""
@@ -252,7 +262,6 @@ class Guardian:
             counters=counters,
             probes={name: dict(answers) for name, answers in self._gather.probes.items()},
             values=dict(self._gather.values),
-            alerts=dict(self._gather.alerts),
             from_prometheus=apart,
             before=self._past.before,
             normal=self._past.normal,

@@ -193,6 +193,11 @@ class Keeper:
         intent = record.state.intent
         assert intent is not None
         self.memory = remember_rollback(self.memory, intent.candidate.content, intent.decided_at)
+        good = self.memory.known_good
+        if good is not None and good.revision.content == intent.candidate.content:
+            # It was promoted and failed later: what was known good before it is so again.
+            before = intent.known_good
+            self.memory = replace(self.memory, known_good=before, youth=dict(record.frame.youth))
 
     def ended(self, record: Record) -> None:
         """Note what an ended rollout leaves behind, with the next write."""

@@ -149,7 +149,7 @@ def card(head: Head) -> Card:
 
 def _needs_person(head: Head, phase: Phase) -> bool:
     """Held, beyond the guard's reach, or failed while it was told to change nothing."""
-    failed = head["verdict"] == Verdict.FAIL.value and phase in _JUDGING
+    failed = head["verdict"] == Verdict.FAIL.value and phase in (*_JUDGING, Phase.WATCHING)
     return failed or phase in (Phase.HELD, Phase.ROLLBACK_FAILED)
 
 

@@ -16,6 +16,7 @@ from guard.core.policy import (
     OnBlind,
     OnFail,
     OnInconclusive,
+    OnLateFail,
     OnShared,
     Pods,
     Policy,
@@ -68,6 +69,8 @@ rollout:
   on_blind: {patience: 3m, then: notify}
   on_inconclusive: rollback
   on_shared: rollback
+  watch: 45m
+  on_late_fail: rollback
   scrape: {container: app, port: 9090, path: /m, scheme: https, ca_file: /ca, token_file: /t}
   false_abort: 0.1%
   false_promote: 10%
@@ -114,6 +117,8 @@ def test_every_key_reaches_the_policy(tmp_path: Path) -> None:
         on_blind=OnBlind.NOTIFY,
         on_inconclusive=OnInconclusive.ROLLBACK,
         on_shared=OnShared.ROLLBACK,
+        watch=2700.0,
+        on_late_fail=OnLateFail.ROLLBACK,
         alpha=0.001,
         beta=0.1,
         trust_after=7200.0,

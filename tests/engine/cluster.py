@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -54,10 +55,15 @@ def now() -> float:
 
 @dataclass
 class Traffic:
-    """What users ask of one content, requests a second and the share that fails."""
+    """What users ask of one content, requests a second and the share that fails.
+
+    A share fails from so many seconds of a pod's readiness on, for so many seconds.
+    """
 
     rate: float = 12.5
     errors: float = 0.0
+    since: float = 0.0
+    lasts: float = math.inf
 
 
 @dataclass
@@ -224,6 +230,7 @@ class Cluster:
         self.workloads: dict[WorkloadId, Deployment] = {}
         self.documents: dict[WorkloadId, tuple[str, dict[str, str]]] = {}
         self.kept: dict[tuple[WorkloadId, str], str] = {}
+        self.kept_before: dict[tuple[WorkloadId, str], str] = {}
         self.traffic: dict[str, Traffic] = {}
         self.never_ready: dict[str, bool] = {}
         self.health: dict[str, int] = {}
@@ -264,7 +271,8 @@ class Cluster:
         traffic = self.traffic.get(content, Traffic())
         seconds = now() - pod.ready_at if pod.ready_at is not None else 0.0
         total = float(int(seconds * traffic.rate))
-        return total, float(int(total * traffic.errors))
+        failing = min(max(seconds - traffic.since, 0.0), traffic.lasts)
+        return total, float(int(int(failing * traffic.rate) * traffic.errors))
 
     def named(self, name: str) -> list[Call]:
         return [call for call in self.calls if call.name == name]
@@ -367,7 +375,8 @@ class Connection:
             return Outcome(OutcomeKind.ALREADY, now(), "by someone else")
         if workload.current.content != intent.candidate.content:
             return Outcome(OutcomeKind.SUPERSEDED, now(), "another template")
-        if self.cluster.kept.get((intent.workload, intent.uid)) != good.hash:
+        key = (intent.workload, intent.uid)
+        if good.hash not in {self.cluster.kept.get(key), self.cluster.kept_before.get(key)}:
             return Outcome(OutcomeKind.REFUSED, now(), "nothing kept")
         workload.intent = intent.id
         workload.pause = None
@@ -411,7 +420,10 @@ class Connection:
             workload = self.cluster.workloads.get(snapshot.workload)
             if workload is None or workload.current.hash != known_good.revision.hash:
                 return False
-            self.cluster.kept[snapshot.workload, snapshot.uid] = known_good.revision.hash
+            key, kept = (snapshot.workload, snapshot.uid), known_good.revision.hash
+            if self.cluster.kept.get(key, kept) != kept:
+                self.cluster.kept_before[key] = self.cluster.kept[key]
+            self.cluster.kept[key] = kept
             return True
 
         return bool(await self._call("keep", known_good.revision.hash, act))

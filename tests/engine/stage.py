@@ -68,6 +68,7 @@ POLICY = Policy(
     deadline=120.0,
     patience=20.0,
     trust_after=300.0,
+    watch=0.0,
 )
 
 

@@ -26,6 +26,8 @@ MISSED = 3.0
 SLOWEST_RHYTHM = 5.0
 """Seconds between two ticks at most; a longer pause was a restart of the guard."""
 RATE_WINDOW = 30.0
+RECENT = 60.0
+"""Seconds of the newest requests, by which a burn rate is told."""
 DISPLAY_AT_MOST = 1e12
 
 Answer = tuple[Verdict, Reason, str, bool]
@@ -93,6 +95,7 @@ def _numbers(state: ErrorRatioState) -> dict[str, float]:
     low, high = wilson(sums.bad, sums.total)
     whole, recent = error_ratio.log_m_d(state)
     rate = _rate(state)
+    recent_bad, recent_total = windows.trailing(state.bins, state.at, RECENT, 0.0)
     missing = mixtures.missing_to_pass(
         sums.step_bad, sums.step_total, (bound.good, bound.p1, bound.k, bound.beta)
     )
@@ -132,6 +135,8 @@ def _numbers(state: ErrorRatioState) -> dict[str, float]:
         "assumed": float(bound.assumed),
         "bad_age": sums.bad_age,
         "age": sums.age,
+        "recent_bad": recent_bad,
+        "recent_total": recent_total,
         "may_have_broken_both": float(state.attribution.broke_both),
     }
 
