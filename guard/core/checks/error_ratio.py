@@ -110,6 +110,7 @@ class ErrorRatioState:
     Attributes:
         accounts: by `pod uid/container`.
         share: the candidate's share of ready pods when it last doubled (a traffic step).
+        step: pace steps taken in; each is a traffic step too.
         at: the newest tick.
         compared: of *worse than stable*: its last E under control.
     """
@@ -125,6 +126,7 @@ class ErrorRatioState:
     attribution: blame.Blame = blame.Blame()
     sight: Sight = Sight()
     share: float = 0.0
+    step: int = 0
     at: float = 0.0
     compared: float = 1.0
 
@@ -221,7 +223,7 @@ def update(state: ErrorRatioState, tick: Tick) -> ErrorRatioState:
     counts = (*got.candidate.evidence, *got.stable.evidence)
     sight = _sight(state, got, tick)
     share = _share_after(state.share, tick)
-    stepped = share != state.share > 0.0
+    stepped = share != state.share > 0.0 or tick.step != state.step
     evidence = weighing.step(state.evidence, tick.at) if stepped else state.evidence
     state = replace(
         state,
@@ -231,6 +233,7 @@ def update(state: ErrorRatioState, tick: Tick) -> ErrorRatioState:
         bins=windows.add(state.bins, tick.at, counts) if any(counts) else state.bins,
         sight=sight,
         share=share,
+        step=tick.step,
         at=tick.at,
     )
     if not got.accepted:
