@@ -8,6 +8,7 @@ from guard.config import presets
 from guard.config.models import Unit
 from guard.config.rules import against_stable
 from guard.core.policy import (
+    Alerts,
     Check,
     ErrorRatio,
     Health,
@@ -107,6 +108,7 @@ def _policy(file: SloFile, objectives: dict[str, Objective]) -> Policy:
         beta=rollout.false_promote,
         trust_after=rollout.trust_after,
         scrape=_scrape(rollout.scrape),
+        depends_on=file.depends_on,
         on_fail_stated="on_fail" in rollout.model_fields_set,
     )
 
@@ -125,6 +127,9 @@ def _check(item: CheckModel, objectives: dict[str, Objective], rollout: RolloutM
         return Pods(**item.pods.model_dump())
     if item.promql:
         return Promql(**item.promql.model_dump())
+    if item.alerts:
+        one = item.alerts
+        return Alerts(one.name, one.matching or (), one.without_pod, one.every)
     raise AssertionError(item)
 
 

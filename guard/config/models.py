@@ -13,7 +13,16 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from guard.config import fields as f
 from guard.config.selectors import paired
-from guard.core.policy import OnBlind, OnFail, OnInconclusive, OnLateFail, OnShared, Ratio, Step
+from guard.core.policy import (
+    OnBlind,
+    OnFail,
+    OnInconclusive,
+    OnLateFail,
+    OnShared,
+    Ratio,
+    Step,
+    WithoutPod,
+)
 
 
 class Scheme(StrEnum):
@@ -37,6 +46,7 @@ _OnLateFail = Annotated[OnLateFail, BeforeValidator(f.choice(OnLateFail))]
 _OnShared = Annotated[OnShared, BeforeValidator(f.choice(OnShared))]
 _Scheme = Annotated[Scheme, BeforeValidator(f.choice(Scheme))]
 _Step = Annotated[Step, BeforeValidator(f.choice(Step))]
+_WithoutPod = Annotated[WithoutPod, BeforeValidator(f.choice(WithoutPod))]
 _Unit = Annotated[Unit, BeforeValidator(f.choice(Unit))]
 
 
@@ -216,6 +226,21 @@ class PromqlModel(Model):
     every: f.ShortDuration = Field(default=5.0, description="Time between evaluations. Default 5s.")
 
 
+class AlertsModel(Model):
+    """Rule: no alert of the team's own began with the candidate."""
+
+    name: f.Title = Field(default="alerts", description="Default: alerts.")
+    matching: f.MatchersText | None = Field(
+        default=None,
+        description="Matchers of alerts that count too. Default: the label deployment_guard alone.",
+    )
+    without_pod: _WithoutPod = Field(
+        default=WithoutPod.HOLD,
+        description="hold (default) or rollback: what follows an alert without a label pod.",
+    )
+    every: f.ShortDuration = Field(default=5.0, description="Time between questions. Default 5s.")
+
+
 class CheckModel(Model):
     """One question that is asked of each rollout; exactly one kind."""
 
@@ -233,6 +258,7 @@ class CheckModel(Model):
     health: HealthModel | None = Field(default=None, description="A health endpoint of each pod.")
     pods: PodsModel | None = Field(default=None, description="The pods' own troubles.")
     promql: PromqlModel | None = Field(default=None, description="A free PromQL threshold.")
+    alerts: AlertsModel | None = Field(default=None, description="The team's own alerts.")
 
 
 class OnBlindModel(Model):
@@ -328,6 +354,10 @@ class SloFile(Model):
         default=(), description="The SLOs. Default: none."
     )
     rollout: RolloutModel = Field(description="The policy of each rollout.")
+    depends_on: Annotated[tuple[f.ServiceName, ...], f.SEQUENCE] = Field(
+        default=(),
+        description="Services of other SLO files whose own trouble is shared. Default: none.",
+    )
     target_labels: Annotated[tuple[f.LabelName, ...], f.SEQUENCE] = Field(
         default=(),
         description=(

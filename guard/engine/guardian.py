@@ -262,6 +262,7 @@ class Guardian:
             counters=counters,
             probes={name: dict(answers) for name, answers in self._gather.probes.items()},
             values=dict(self._gather.values),
+            alerts=dict(self._gather.alerts),
             from_prometheus=apart,
             before=self._past.before,
             normal=self._past.normal,
