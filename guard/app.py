@@ -28,11 +28,13 @@ from guard.engine.supervisor import Supervisor
 from guard.engine.tasks import persist
 from guard.engine.world import Circuit, Options, World
 from guard.platforms.kubernetes.platform import Kubernetes, connect_platform
+from guard.sources import alerts
 from guard.sources.health import HealthProber
 from guard.sources.ledger import Ledger
 from guard.sources.lookup import Lookup, address
 from guard.sources.machines import PrometheusScrapes
 from guard.sources.prometheus import PrometheusCounters, PrometheusExpressions, connect
+from guard.sources.prometheus_history import PrometheusHistory
 from guard.sources.scrape import Scraper
 from guard.web.server import application, serve
 
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from guard.config.reload import Watcher
     from guard.config.settings import Settings
     from guard.core.policy import Service
-    from guard.engine.ports import Channel, Counters, Expressions, Platform, Prober
+    from guard.engine.ports import Alarms, Channel, Counters, Expressions, History, Platform, Prober
 
 RELOAD_EVERY = 2.0
 """Seconds between two looks at the SLO files."""
@@ -61,6 +63,8 @@ class Adapters:
     prober: Prober
     expressions: Expressions | None
     channels: tuple[Channel, ...] = ()
+    history: History | None = None
+    alarms: Alarms | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +90,14 @@ def assemble(
         counters=adapters.counters,
         prober=adapters.prober,
         expressions=adapters.expressions,
+        alarms=adapters.alarms,
         deliver=Deliverer(adapters.channels, metrics),
         board=board,
         metrics=metrics,
         options=options,
         circuit=Circuit(options, now),
         now=now,
+        history=adapters.history,
     )
     return Engine(Supervisor(world, Catalogue(services, default_policies)), board, metrics)
 
@@ -141,6 +147,19 @@ async def connected(
         yield platform, scraper, lookup
 
 
+async def stored(settings: Settings) -> list[dict[str, str]]:
+    """What a guard wrote into its namespace: each workload's documents, for `guard explain`.
+
+    Raises:
+        ConfigurationError: the cluster cannot be used.
+        TemporaryError: the cluster does not answer.
+        PermanentError: it refuses.
+    """
+    async with AsyncExitStack() as stack:
+        platform = await _kubernetes(settings, stack)
+        return [documents async for documents in platform.documents()]
+
+
 def _options(settings: Settings) -> Options:
     return Options(
         mode=Mode(settings.mode),
@@ -165,6 +184,9 @@ async def _adapters(settings: Settings, stack: AsyncExitStack) -> Adapters:
     prober = HealthProber(ledger, time.time)
     stack.push_async_callback(prober.close)
     counters: list[Counters] = []
+    alarms = alerts.connect(settings, time.time)
+    if alarms is not None:
+        stack.push_async_callback(alarms.close)
     client = connect(settings)
     scrapes = None
     if client is not None:
@@ -183,6 +205,8 @@ async def _adapters(settings: Settings, stack: AsyncExitStack) -> Adapters:
         counters=tuple(counters),
         prober=prober,
         expressions=None if client is None else PrometheusExpressions(client),
+        history=None if client is None else PrometheusHistory(client),
+        alarms=alarms,
         channels=(KubernetesEvents(platform.post_event, settings.pod or settings.deployment),),
     )
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from guard.cli.check_live import Live, LiveFinding, ask
+from guard.cli.check_live import NOTES, Live, LiveFinding, ask
 from guard.config.codes import Code
 from guard.config.environment import load_settings
 from guard.config.load import Loaded, load
@@ -137,7 +137,8 @@ def _summary(loaded: Loaded, findings: Sequence[LiveFinding]) -> str:
     if not findings:
         return text
     serious = sum(finding.serious for finding in findings)
-    warnings = _counted(len(findings) - serious, "warning")
+    notes = sum(finding.kind in NOTES for finding in findings)
+    warnings = _counted(len(findings) - serious - notes, "warning")
     return f"{text}; live: {_counted(serious, 'problem')}, {warnings}"
 
 

@@ -12,16 +12,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
+from guard.core import pace
 from guard.core.errors import GuardError
 from guard.core.evidence.mixtures import missing_to_pass
-from guard.core.policy import ErrorRatio, Matcher, MatchOp, Promql, Selector
+from guard.core.policy import CountedCheck, Matcher, MatchOp, Promql, Selector
 from guard.core.samples import Reading
 from guard.core.workloads import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
-    from guard.core.policy import Policy, Ratio, Service
+    from guard.core.policy import Policy, Service, Sli
     from guard.core.workloads import Pod, WorkloadId
     from guard.engine.ports import Counters, Platform
 
@@ -43,10 +44,14 @@ class LiveKind(StrEnum):
     TRAFFIC_LOW = "traffic-low"
     EXPRESSION_EMPTY = "expression-empty"
     EXPRESSION_MANY = "expression-many"
+    FIRST_STEP = "first-step"
+    NOT_PACED = "not-paced"
 
 
 # What may well be so in good order: a rollout is still judged, later or with fewer sources.
-WARNINGS: Final = frozenset({LiveKind.TRAFFIC_LOW, LiveKind.EXPRESSION_EMPTY})
+WARNINGS: Final = frozenset({LiveKind.TRAFFIC_LOW, LiveKind.EXPRESSION_EMPTY, LiveKind.NOT_PACED})
+NOTES: Final = frozenset({LiveKind.FIRST_STEP})
+"""What is only said, and asks for nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +72,12 @@ class LiveFinding:
     @property
     def serious(self) -> bool:
         """Whether a rollout could not be judged, or not be undone, because of it."""
-        return self.kind not in WARNINGS
+        return self.kind not in WARNINGS | NOTES
 
     def __str__(self) -> str:
-        level = "problem" if self.serious else "warning"
-        words = f"{self.subject}: {self.found} — {self.action}"
+        level = "note" if self.kind in NOTES else "warning"
+        level = "problem" if self.serious else level
+        words = " — ".join(filter(None, (f"{self.subject}: {self.found}", self.action)))
         return f"{self.service}: {level} [{self.kind}] {words}"
 
 
@@ -115,6 +121,7 @@ async def ask(services: Sequence[Service], live: Live) -> list[LiveFinding]:
         seen = [snapshots[w] for w in service.workloads if w in snapshots]
         findings += _missing(service, snapshots)
         findings += [found async for found in _rights(service, live.platform)]
+        findings += [_first_step(service, snapshot) for snapshot in seen if service.policy.pace]
         if live.scrape:
             findings += [found async for found in _targets(service, seen, live.scrape)]
         if live.lookup:
@@ -159,6 +166,25 @@ async def _rights(service: Service, platform: Platform) -> AsyncIterator[LiveFin
             yield LiveFinding(LiveKind.RIGHT_MISSING, service.name, str(workload), found, action)
 
 
+def _first_step(service: Service, snapshot: Snapshot) -> LiveFinding:
+    """How many pods a paced release brings up at first, and which share of the traffic that is."""
+    subject = str(snapshot.workload)
+    if snapshot.strategy != "RollingUpdate":
+        found = f"the strategy {snapshot.strategy} has no first pods: a release is judged unpaced"
+        action = "use RollingUpdate, or leave pace: out"
+        return LiveFinding(LiveKind.NOT_PACED, service.name, subject, found, action)
+    least, most, stable = pace.first_pods(snapshot, narrow=service.policy.narrow)
+    if not least:
+        found = "0 pods are desired: from 0 on all pods are the release's, and nothing is held"
+        return LiveFinding(LiveKind.NOT_PACED, service.name, subject, found, "scale it up first")
+    first = f"{least} pod" if least == 1 else f"{least} pods"
+    share = f"{least / (least + stable):.0%} of the traffic"
+    found = f"a release is held at {first} beside {stable}, {share}"
+    if most > least:
+        found += f" (at most {most}: Kubernetes is faster at times)"
+    return LiveFinding(LiveKind.FIRST_STEP, service.name, subject, found, "")
+
+
 async def _targets(
     service: Service, snapshots: Sequence[Snapshot], scrape: Counters
 ) -> AsyncIterator[LiveFinding]:
@@ -184,7 +210,7 @@ async def _series(
     findings: list[LiveFinding] = []
     try:
         for check in service.policy.checks:
-            if isinstance(check, ErrorRatio):
+            if isinstance(check, CountedCheck):
                 findings += await _indicator(service, check, snapshots, lookup)
             if isinstance(check, Promql):
                 findings += await _expression(service, check, snapshots, lookup)
@@ -196,11 +222,11 @@ async def _series(
 
 
 async def _indicator(
-    service: Service, check: ErrorRatio, snapshots: Sequence[Snapshot], lookup: Lookup
+    service: Service, check: CountedCheck, snapshots: Sequence[Snapshot], lookup: Lookup
 ) -> list[LiveFinding]:
     sli = check.objective.sli
     findings = []
-    for selector in (sli.total, sli.bad):
+    for selector in sli.selectors:
         findings += await _labels(service, selector, lookup)
     if findings:
         return findings
@@ -241,7 +267,7 @@ def _asks_for(matcher: Matcher) -> bool:
 
 
 async def _traffic(
-    service: Service, check: ErrorRatio, snapshot: Snapshot, lookup: Lookup
+    service: Service, check: CountedCheck, snapshot: Snapshot, lookup: Lookup
 ) -> list[LiveFinding]:
     """Whether the requests that a PASS needs come before the deadline, at the present rate."""
     total = check.objective.sli.total
@@ -314,5 +340,7 @@ def _quoted(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def _indicators(policy: Policy) -> list[Ratio]:
-    return [check.objective.sli for check in policy.checks if isinstance(check, ErrorRatio)]
+def _indicators(policy: Policy) -> list[Sli]:
+    """Each indicator once, however many checks count by it."""
+    counted = (check for check in policy.checks if isinstance(check, CountedCheck))
+    return list(dict.fromkeys(check.objective.sli for check in counted))

@@ -58,6 +58,7 @@ POLICY = Policy(
     bake=6.0,
     deadline=30.0,
     patience=10.0,
+    watch=0.0,
     on_fail_stated=True,
 )
 

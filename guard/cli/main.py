@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _COMMANDS: Final = {
     "run": ("guard.cli.run", "Watch workloads, judge their rollouts, act on what is decided."),
     "check": ("guard.cli.check", "Validate SLO files, and with --live what they select."),
+    "discover": ("guard.cli.discover", "Find out which request counters your workloads expose."),
+    "explain": ("guard.cli.explain", "Say why a rollout was promoted, held or rolled back."),
     "demo": ("guard.cli.demo", "See a bad release stopped, on this machine, in under a minute."),
 }
 """Where each command is, and its line in the help."""

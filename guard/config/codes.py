@@ -49,6 +49,8 @@ class Code(StrEnum):
     SELECTOR_WITHOUT_METRIC = "selector-without-metric"
     SELECTORS_EQUAL = "selectors-equal"
     SELECTOR_NOT_SUBSET = "selector-not-subset"
+    MATCHERS_INVALID = "matchers-invalid"
+    HISTOGRAM_INVALID = "histogram-invalid"
     REGEX_UNSUPPORTED = "regex-unsupported"
     PROMQL_INVALID = "promql-invalid"
     PROMQL_WITHOUT_SELECTOR = "promql-without-selector"
@@ -58,6 +60,8 @@ class Code(StrEnum):
     # What does not go together.
     DEADLINE_BEFORE_BAKE = "deadline-before-bake"
     OBJECTIVE_UNKNOWN = "objective-unknown"
+    OBJECTIVE_UNSUITED = "objective-unsuited"
+    SCOPE_UNSUPPORTED = "scope-unsupported"
     NAME_DUPLICATE = "name-duplicate"
     SERVICE_DUPLICATE = "service-duplicate"
     WORKLOAD_DUPLICATE = "workload-duplicate"

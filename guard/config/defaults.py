@@ -1,36 +1,24 @@
 """The policy of a workload that opted in by label alone.
 
-Nobody has said what its counters are called, so the usual name is tried with each label that
-usual libraries put the HTTP status in; the engine takes the first that the pods expose.
+Nobody has said what its counters are called, so every preset that counts each pod's own requests is
+tried; the engine takes the first that the pods expose.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from guard.config.selectors import selector
+from guard.config.presets import PER_REVISION
 from guard.core.policy import Check, ErrorRatio, Health, Objective, Pods, Policy, Ratio
 
 if TYPE_CHECKING:
     from guard.core.workloads import WorkloadId
 
-DEFAULT_METRIC: Final = "http_requests_total"
-
-# client_golang and most examples say `code`, prometheus-fastapi-instrumentator and Micrometer
-# `status`, starlette-exporter and others `status_code`.
-DEFAULT_LABELS: Final = ("code", "status", "status_code")
-
 _ABOVE: Final = 0.01
 _TARGET: Final = 0.99
 _WINDOW: Final = 30 * 86_400.0
 
-
-def _indicator(label: str) -> Ratio:
-    bad = selector(f'{DEFAULT_METRIC}{{{label}=~"5.."}}')
-    return Ratio(bad, selector(DEFAULT_METRIC))
-
-
-DEFAULT_INDICATORS: Final = tuple(_indicator(label) for label in DEFAULT_LABELS)
+DEFAULT_INDICATORS: Final = tuple(preset.indicator for preset in PER_REVISION)
 
 
 def default_policy(workload: WorkloadId, indicator: Ratio | None = None) -> Policy:

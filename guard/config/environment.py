@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 DOTENV: Final = Path(".env")
 
-SECRETS: Final = ("prometheus_password", "prometheus_token", "prometheus_headers")
+_SERVERS: Final = ("prometheus", "alertmanager")
+SECRETS: Final = tuple(
+    f"{server}_{secret}" for server in _SERVERS for secret in ("password", "token", "headers")
+)
 
 _TESTS: Final = re.compile(r"GUARD_(TEST_\w+|E2E_\w+|NO_SKIPS)")
 
@@ -100,16 +103,23 @@ def _conflicts(variables: Variables) -> Iterator[Problem]:
         if name in values and f"{name}_FILE" in values:
             words = (f"{name}_FILE too", "one of the two", f"unset {name}, keep the file")
             yield variables.problem(name, Code.SETTING_CONFLICT, words)
+    for server in _SERVERS:
+        yield from _signing_in(variables, f"{PREFIX}{server.upper()}")
+
+
+def _signing_in(variables: Variables, server: str) -> Iterator[Problem]:
+    """One way to sign in at a server, and a whole one."""
+    values = variables.values
     token, user, password = (
         next((n for n in (name, f"{name}_FILE") if n in values), None)
-        for name in (f"{PREFIX}PROMETHEUS_{part}" for part in ("TOKEN", "USERNAME", "PASSWORD"))
+        for name in (f"{server}_{part}" for part in ("TOKEN", "USERNAME", "PASSWORD"))
     )
     if token and (user or password):
         words = ("basic authentication too", "one way to sign in", "unset one of the two")
         yield variables.problem(token, Code.SETTING_CONFLICT, words)
     if bool(user) != bool(password):
         stated = user or password or ""
-        other = f"{PREFIX}PROMETHEUS_" + ("PASSWORD_FILE" if user else "USERNAME")
+        other = f"{server}_" + ("PASSWORD_FILE" if user else "USERNAME")
         words = (f"no {other} beside it", "both or neither", f"set {other} as well")
         yield variables.problem(stated, Code.SETTING_INCOMPLETE, words)
 

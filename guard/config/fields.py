@@ -9,10 +9,10 @@ from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
-from guard.config import quantities, selectors
+from guard.config import presets, quantities, selectors
 from guard.config.codes import Code
 from guard.config.problems import Rejected, closest, show
-from guard.core.policy import Selector
+from guard.core.policy import Matcher, Selector
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
@@ -119,11 +119,13 @@ _DURATION_SCHEMA: Final = {"type": "string", "pattern": quantities.DURATION_PATT
 _SHORT = _quantity(quantities.duration_between("100ms", "5m"), _DURATION_SCHEMA)
 _PERIOD = _quantity(quantities.duration_between("0s", "7d"), _DURATION_SCHEMA)
 _POSITIVE = _quantity(quantities.duration_between("1s", "7d"), _DURATION_SCHEMA)
+_THRESHOLD = _quantity(quantities.duration_between("1ms", "1h"), _DURATION_SCHEMA)
 _WINDOW = _quantity(quantities.duration_between("1h", "366d"), _DURATION_SCHEMA)
 
 ShortDuration = Annotated[float, _SHORT[0], _SHORT[1]]
 Period = Annotated[float, _PERIOD[0], _PERIOD[1]]
 PositivePeriod = Annotated[float, _POSITIVE[0], _POSITIVE[1]]
+Threshold = Annotated[float, _THRESHOLD[0], _THRESHOLD[1]]
 Window = Annotated[float, _WINDOW[0], _WINDOW[1]]
 
 _PERCENT: Final = {"type": "string", "pattern": quantities.PERCENT_PATTERN}
@@ -133,11 +135,13 @@ _RATIO = _quantity(quantities.ratio, {"anyOf": [_PERCENT, _BELOW_ONE]})
 _PROBABILITY = _quantity(quantities.probability, {"anyOf": [_PERCENT, _BELOW_ONE]})
 _TARGET = _quantity(quantities.target, {"anyOf": [_PERCENT, _BELOW_ALL]})
 _NUMBER = _quantity(quantities.number, {"type": "number"})
+_FACTOR = _quantity(quantities.factor, {"type": "number", "minimum": 1, "maximum": 100})
 
 RatioValue = Annotated[float, _RATIO[0], _RATIO[1]]
 Probability = Annotated[float, _PROBABILITY[0], _PROBABILITY[1]]
 Target = Annotated[float, _TARGET[0], _TARGET[1]]
 Number = Annotated[float, _NUMBER[0], _NUMBER[1]]
+Factor = Annotated[float, _FACTOR[0], _FACTOR[1]]
 
 
 def _whole(low: int, high: int) -> tuple[Any, Any]:
@@ -163,6 +167,17 @@ Port = Annotated[int | str, BeforeValidator(port), WithJsonSchema(_PORT_SCHEMA)]
 ApiVersion = Annotated[str, BeforeValidator(api_version), WithJsonSchema({"const": "guard/v1"})]
 SelectorText = Annotated[
     Selector, BeforeValidator(selectors.selector), WithJsonSchema({"type": "string"})
+]
+MatchersText = Annotated[
+    tuple[Matcher, ...], BeforeValidator(selectors.matchers), WithJsonSchema({"type": "string"})
+]
+HistogramText = Annotated[
+    Selector, BeforeValidator(selectors.histogram), WithJsonSchema({"type": "string"})
+]
+PresetName = Annotated[
+    presets.Preset,
+    BeforeValidator(presets.preset),
+    WithJsonSchema({"type": "string", "enum": list(presets.NAMES)}),
 ]
 Expression = Annotated[
     str, BeforeValidator(selectors.expression), WithJsonSchema({"type": "string"})

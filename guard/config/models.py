@@ -13,7 +13,16 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from guard.config import fields as f
 from guard.config.selectors import paired
-from guard.core.policy import OnBlind, OnFail, OnInconclusive, OnShared, Ratio
+from guard.core.policy import (
+    OnBlind,
+    OnFail,
+    OnInconclusive,
+    OnLateFail,
+    OnShared,
+    Ratio,
+    Step,
+    WithoutPod,
+)
 
 
 class Scheme(StrEnum):
@@ -23,11 +32,22 @@ class Scheme(StrEnum):
     HTTPS = "https"
 
 
+class Unit(StrEnum):
+    """What the bounds of a histogram's buckets are written in."""
+
+    SECONDS = "seconds"
+    MILLISECONDS = "milliseconds"
+
+
 _OnFail = Annotated[OnFail, BeforeValidator(f.choice(OnFail))]
 _OnBlind = Annotated[OnBlind, BeforeValidator(f.choice(OnBlind))]
 _OnInconclusive = Annotated[OnInconclusive, BeforeValidator(f.choice(OnInconclusive))]
+_OnLateFail = Annotated[OnLateFail, BeforeValidator(f.choice(OnLateFail))]
 _OnShared = Annotated[OnShared, BeforeValidator(f.choice(OnShared))]
 _Scheme = Annotated[Scheme, BeforeValidator(f.choice(Scheme))]
+_Step = Annotated[Step, BeforeValidator(f.choice(Step))]
+_WithoutPod = Annotated[WithoutPod, BeforeValidator(f.choice(WithoutPod))]
+_Unit = Annotated[Unit, BeforeValidator(f.choice(Unit))]
 
 
 class Model(BaseModel):
@@ -65,10 +85,33 @@ class RatioModel(Model):
         return self
 
 
-class SliModel(Model):
-    """The service level indicator."""
+class LatencyModel(Model):
+    """Slow requests among all, from a classic histogram's buckets."""
 
-    ratio: RatioModel = Field(description="Bad requests among all requests.")
+    histogram: f.HistogramText = Field(
+        description="Selects the histogram, its name without _bucket or _count."
+    )
+    slower_than: f.Threshold = Field(
+        description="What is slow: 500ms. Must be the bound of a bucket. From 1ms to 1h."
+    )
+    unit: _Unit | None = Field(
+        default=None,
+        description="seconds or milliseconds. Default: as the name says, else seconds.",
+    )
+
+
+class SliModel(Model):
+    """The service level indicator; exactly one kind."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    ratio: RatioModel | None = Field(default=None, description="Bad requests among all requests.")
+    latency: LatencyModel | None = Field(
+        default=None, description="Slow requests among all requests."
+    )
+    preset: f.PresetName | None = Field(
+        default=None, description="Bad requests among all, as usual instrumentation counts them."
+    )
 
 
 class ObjectiveModel(Model):
@@ -94,6 +137,50 @@ class ErrorRatioModel(Model):
     )
     settle: f.Period = Field(
         default=0.0, description="How long a pod's first errors are left out. Default 0s: none."
+    )
+
+
+class SlowRatioModel(Model):
+    """Counted check: is the candidate's ratio of slow requests over a bound?"""
+
+    name: f.Title | None = Field(default=None, description="Default: the objective's name.")
+    objective: f.ObjectiveName = Field(description="Objective whose latency is counted.")
+    above: f.RatioValue = Field(
+        default=0.05, description="Bound of the ratio of slow requests: 5%. Default 5%."
+    )
+    allowance: f.Allowance | None = Field(
+        default=None,
+        description="How many slow ones come together (k, 1 to 10). Default: 2, an assumption.",
+    )
+    settle: f.Period = Field(
+        default=0.0, description="How long a pod's first requests are left out. Default 0s: none."
+    )
+
+
+class WorseThanStableModel(Model):
+    """Counted check: is the candidate worse than the stable revision beside it?"""
+
+    name: f.Title | None = Field(
+        default=None, description="Default: the objective's name with `against stable`."
+    )
+    objective: f.ObjectiveName = Field(description="Objective whose indicator is compared.")
+    factor: f.Factor = Field(
+        default=2.0, description="How many times stable's ratio is left alone. Default 2; 1 to 100."
+    )
+    floor: f.RatioValue | None = Field(
+        default=None, description="Ratio under which nothing is worse. Default: a fifth of above."
+    )
+    above: f.RatioValue | None = Field(
+        default=None,
+        description="Bound for a promotion. Default: that of the objective's other check, else 1%.",
+    )
+    allowance: f.Allowance | None = Field(
+        default=None,
+        description="How many errors come together. Default: as the objective's other check.",
+    )
+    settle: f.Period | None = Field(
+        default=None,
+        description="A pod's first time, left out. Default: as the objective's other check.",
     )
 
 
@@ -139,6 +226,21 @@ class PromqlModel(Model):
     every: f.ShortDuration = Field(default=5.0, description="Time between evaluations. Default 5s.")
 
 
+class AlertsModel(Model):
+    """Rule: no alert of the team's own began with the candidate."""
+
+    name: f.Title = Field(default="alerts", description="Default: alerts.")
+    matching: f.MatchersText | None = Field(
+        default=None,
+        description="Matchers of alerts that count too. Default: the label deployment_guard alone.",
+    )
+    without_pod: _WithoutPod = Field(
+        default=WithoutPod.HOLD,
+        description="hold (default) or rollback: what follows an alert without a label pod.",
+    )
+    every: f.ShortDuration = Field(default=5.0, description="Time between questions. Default 5s.")
+
+
 class CheckModel(Model):
     """One question that is asked of each rollout; exactly one kind."""
 
@@ -147,9 +249,16 @@ class CheckModel(Model):
     error_ratio: ErrorRatioModel | None = Field(
         default=None, description="Counted, with a stated α."
     )
+    slow_ratio: SlowRatioModel | None = Field(
+        default=None, description="Counted, with a stated α: slow requests."
+    )
+    worse_than_stable: WorseThanStableModel | None = Field(
+        default=None, description="Counted, with a stated α: against the stable revision."
+    )
     health: HealthModel | None = Field(default=None, description="A health endpoint of each pod.")
     pods: PodsModel | None = Field(default=None, description="The pods' own troubles.")
     promql: PromqlModel | None = Field(default=None, description="A free PromQL threshold.")
+    alerts: AlertsModel | None = Field(default=None, description="The team's own alerts.")
 
 
 class OnBlindModel(Model):
@@ -191,6 +300,14 @@ class RolloutModel(Model):
     checks: Annotated[tuple[CheckModel, ...], f.SEQUENCE, f.FILLED] = Field(
         description="At least one.", json_schema_extra={"minItems": 1}
     )
+    pace: Annotated[tuple[_Step, ...], f.SEQUENCE] = Field(
+        default=(),
+        description="Where it stops to be judged before it goes on: [first]. Default: nowhere.",
+    )
+    narrow: bool = Field(
+        default=True,
+        description="A paced rollout brings up one pod at first. Default true; false: maxSurge.",
+    )
     on_fail: _OnFail = Field(
         default=OnFail.ROLLBACK,
         description="rollback (default; hold for a release that migrates), hold or notify.",
@@ -199,6 +316,13 @@ class RolloutModel(Model):
     on_inconclusive: _OnInconclusive = Field(
         default=OnInconclusive.ACCEPT,
         description="At the deadline, too little seen: accept (default), hold or rollback.",
+    )
+    watch: f.Period = Field(
+        default=1800.0, description="A promoted release is still looked after. Default 30m; 0s: no."
+    )
+    on_late_fail: _OnLateFail = Field(
+        default=OnLateFail.NOTIFY,
+        description="A promoted release fails while it is watched: notify (default) or rollback.",
     )
     on_shared: _OnShared = Field(
         default=OnShared.HOLD, description="Trouble that stable shares: hold (default) or rollback."
@@ -230,6 +354,10 @@ class SloFile(Model):
         default=(), description="The SLOs. Default: none."
     )
     rollout: RolloutModel = Field(description="The policy of each rollout.")
+    depends_on: Annotated[tuple[f.ServiceName, ...], f.SEQUENCE] = Field(
+        default=(),
+        description="Services of other SLO files whose own trouble is shared. Default: none.",
+    )
     target_labels: Annotated[tuple[f.LabelName, ...], f.SEQUENCE] = Field(
         default=(),
         description=(

@@ -26,6 +26,7 @@ _A_DURATION: Final = "a duration such as 90s, 2m, 1h30m or 500ms"
 PERCENT_PATTERN: Final = r"^[0-9]+(\.[0-9]+)? ?%$"
 _MIN_TARGET: Final = 1.0
 _ALL: Final = 100.0
+_MAX_FACTOR: Final = 100.0
 _MIN_ERROR: Final = 0.0001  # under it no rollout of ordinary traffic is ever decided
 _MAX_ERROR: Final = 0.2  # over it one in five is decided by chance
 
@@ -110,6 +111,19 @@ def number(value: object) -> float:
         Rejected: `number-invalid`.
     """
     return float(_number(value, Code.NUMBER_INVALID, "a number"))
+
+
+def factor(value: object) -> float:
+    """How many times one ratio may be another: a number from 1 to 100.
+
+    Raises:
+        Rejected: `number-invalid` or `number-out-of-range`.
+    """
+    times = number(value)
+    if not 1.0 <= times <= _MAX_FACTOR:
+        expected = f"a number from 1 to {_MAX_FACTOR:.0f}"
+        raise Rejected(Code.NUMBER_OUT_OF_RANGE, show(value), expected, "choose one inside")
+    return times
 
 
 def whole_between(low: int, high: int) -> Callable[[object], int]:

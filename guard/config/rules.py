@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from guard.config.codes import Code
+from guard.config.presets import WHOLE_SERVICE
 from guard.config.problems import Path, Problem, Rejected, closest, place, show
 from guard.config.quantities import duration
 
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
 
 _DEFAULT_BAKE: Final = "2m"
 _DEFAULT_DEADLINE: Final = "15m"
-_NAMED: Final = frozenset({"health", "pods"})
+_COUNTED: Final = ("error_ratio", "slow_ratio", "worse_than_stable")
+_UNSUITED: Final = {"error_ratio": "latency", "slow_ratio": "ratio"}
+"""The kind of indicator that a counted check cannot count by; worse than stable takes any."""
+_KIND_OF: Final = {"preset": "ratio"}
+"""What a kind of indicator counts by, where its own name does not say it."""
+_NAMED: Final = frozenset({"health", "pods", "alerts"})
 
 
 def broken(document: Document) -> Iterator[Problem]:
@@ -29,6 +35,7 @@ def broken(document: Document) -> Iterator[Problem]:
     yield from _clocks(document)
     yield from _bounds(document)
     yield from _objectives(document)
+    yield from _scopes(document)
     yield from _duplicates(document, objective_names(document), "objective")
     yield from _duplicates(document, check_names(document), "check")
 
@@ -79,12 +86,19 @@ def _nulls(document: Document, value: object, path: Path) -> Iterator[Problem]:
 
 
 def _kinds(document: Document) -> Iterator[Problem]:
+    action = "give each its own `- ` and indent its keys below"
     for list_path in (("workloads",), ("rollout", "checks")):
         for path, item in document.items(*list_path):
-            if isinstance(item, dict) and len(item) != 1:
-                found = f"{len(item)} kinds in one item ({', '.join(map(str, item)) or 'none'})"
-                words = (found, "exactly one", "give each its own `- ` and indent its keys below")
-                yield document.problem(path, Code.KIND_COUNT, words)
+            yield from _kind(document, path, item, action)
+    for path, item in document.items("objectives"):
+        action = "keep one; a second indicator is a second objective"
+        yield from _kind(document, (*path, "sli"), _get(item, "sli"), action)
+
+
+def _kind(document: Document, path: Path, item: object, action: str) -> Iterator[Problem]:
+    if isinstance(item, dict) and len(item) != 1:
+        found = f"{len(item)} kinds in one item ({', '.join(map(str, item)) or 'none'})"
+        yield document.problem(path, Code.KIND_COUNT, (found, "exactly one", action))
 
 
 def _clocks(document: Document) -> Iterator[Problem]:
@@ -118,13 +132,49 @@ def _bounds(document: Document) -> Iterator[Problem]:
 
 def _objectives(document: Document) -> Iterator[Problem]:
     known = sorted({name for _, name in objective_names(document)})
+    indicators = _indicators(document)
     for path, kind, body in checks(document):
         wanted = body.get("objective")
-        if kind == "error_ratio" and isinstance(wanted, str) and wanted not in known:
+        if kind not in _COUNTED or not isinstance(wanted, str):
+            continue
+        if wanted not in known:
             expected = f"one of {', '.join(known)}" if known else "an objective of this file"
             action = closest(wanted, known) if known else "add it under objectives:"
             words = (show(wanted), expected, action)
             yield document.problem((*path, "objective"), Code.OBJECTIVE_UNKNOWN, words)
+        elif kind in _UNSUITED and indicators.get(wanted) == _UNSUITED[kind]:
+            found = f"{wanted!r}, which counts by {_UNSUITED[kind]}"
+            expected = "a ratio for error_ratio, a latency for slow_ratio"
+            action = "name another objective, or ask the other check of it"
+            where = (*path, "objective")
+            yield document.problem(where, Code.OBJECTIVE_UNSUITED, (found, expected, action))
+
+
+def _indicators(document: Document) -> dict[str, str]:
+    """The one kind of indicator of each objective; none where that is not clear."""
+    found = {}
+    for _, item in document.items("objectives"):
+        name, sli = _get(item, "name"), _get(item, "sli")
+        if isinstance(name, str) and isinstance(sli, dict) and len(sli) == 1:
+            found[name] = _KIND_OF.get(kind := str(next(iter(sli))), kind)
+    return found
+
+
+def _scopes(document: Document) -> Iterator[Problem]:
+    """What a proxy counts for all pods together tells nothing of one revision."""
+    whole = {
+        _get(item, "name")
+        for _, item in document.items("objectives")
+        if _get(_get(item, "sli"), "preset") in WHOLE_SERVICE
+    }
+    for path, kind, body in checks(document):
+        wanted = body.get("objective")
+        if kind in _COUNTED and isinstance(wanted, str) and wanted in whole:
+            found = f"{wanted!r}, whose preset counts the whole service in its proxy"
+            expected = "a preset that counts each pod's own requests (per revision)"
+            action = "name one that the pods expose; a whole service is not judged yet"
+            where = (*path, "objective")
+            yield document.problem(where, Code.SCOPE_UNSUPPORTED, (found, expected, action))
 
 
 def _duplicates(document: Document, names: list[tuple[Path, str]], what: str) -> Iterator[Problem]:
@@ -140,7 +190,15 @@ def _duplicates(document: Document, names: list[tuple[Path, str]], what: str) ->
 def _check_name(path: Path, kind: str, body: dict[Any, Any]) -> tuple[Path, Any]:
     if "name" in body:
         return (*path, "name"), body["name"]
-    return path, kind if kind in _NAMED else body.get("objective")
+    objective = body.get("objective")
+    if kind == "worse_than_stable" and isinstance(objective, str):
+        return path, against_stable(objective)
+    return path, kind if kind in _NAMED else objective
+
+
+def against_stable(objective: str) -> str:
+    """The name of a comparison with stable that has none of its own."""
+    return f"{objective} against stable"
 
 
 def _texts(pairs: Iterator[tuple[Path, Any]] | Any) -> list[tuple[Path, str]]:

@@ -26,6 +26,10 @@ _REGEXES: Final = frozenset({MatchOp.REGEX, MatchOp.NOT_REGEX})
 _BARE: Final = """a bare selector such as http_requests_total{code=~"5.."}"""
 _EXPR: Final = """an expression such as max(queue_depth{pod=~"$candidate"})"""
 
+_HISTOGRAM: Final = "a histogram's name as http_request_duration_seconds, with matchers or without"
+_MATCHERS: Final = """matchers such as {severity="page",team="identity"}"""
+_SUFFIXES: Final = ("_bucket", "_count", "_sum")
+
 _PLACEHOLDER: Final = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
 _PLACED: Final = re.compile(r"""=~\s*(["'])\$(candidate|stable)\1""")
 _STAND_IN: Final = """=~"pod-of-the-guard\""""
@@ -51,6 +55,39 @@ def selector(text: object) -> Selector:
         raise Rejected(Code.SELECTOR_WITHOUT_METRIC, show(text), _BARE, action)
     matchers = tuple(_matcher(raw) for raw in parsed.matchers.matchers)
     return Selector(parsed.name, matchers, text.strip())
+
+
+def histogram(text: object) -> Selector:
+    """Parse the bare selector of a histogram, whose buckets the guard names itself.
+
+    Raises:
+        Rejected: `selector-…`, `regex-unsupported` or `histogram-invalid`.
+    """
+    found = selector(text)
+    suffix = next((one for one in _SUFFIXES if found.metric.endswith(one)), "")
+    if suffix:
+        action = f"leave out {suffix}: the guard reads buckets and count together"
+        raise Rejected(Code.HISTOGRAM_INVALID, show(text), _HISTOGRAM, action)
+    if any(matcher.label == "le" for matcher in found.matchers):
+        action = "leave out le: slower_than says which bucket it is"
+        raise Rejected(Code.HISTOGRAM_INVALID, show(text), _HISTOGRAM, action)
+    return found
+
+
+def matchers(text: object) -> tuple[Matcher, ...]:
+    """Parse matchers of alerts' labels; the braces may be left out.
+
+    Raises:
+        Rejected: `matchers-invalid`, or `regex-unsupported`.
+    """
+    if not isinstance(text, str):
+        raise Rejected(Code.MATCHERS_INVALID, show(text), _MATCHERS, "write them in quotes")
+    inside = text.strip().removeprefix("{").removesuffix("}")
+    parsed = _parse(f"{{{inside}}}", Code.MATCHERS_INVALID, _MATCHERS)
+    if not isinstance(parsed, promql.VectorSelector) or parsed.name or parsed.matchers.or_matchers:
+        action = "leave out everything but label, operator and value; no `or`"
+        raise Rejected(Code.MATCHERS_INVALID, show(text), _MATCHERS, action)
+    return tuple(_matcher(raw) for raw in parsed.matchers.matchers)
 
 
 def paired(ratio: Ratio) -> Ratio:

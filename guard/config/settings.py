@@ -177,6 +177,31 @@ class Settings(BaseSettings):
         description="Prometheus servers behind the URL. Default 1. More than one scrape at "
         "different moments.",
     )
+    alertmanager_url: _Url | None = Field(
+        default=None,
+        description="Base URL of Alertmanager. Default: none; then no alert counts.",
+    )
+    alertmanager_username: str | None = Field(
+        default=None, description="User for basic authentication. Default: none."
+    )
+    alertmanager_password: SecretStr | None = Field(
+        default=None, description="Password for basic authentication. Default: none. A secret."
+    )
+    alertmanager_token: SecretStr | None = Field(
+        default=None, description="Bearer token. Default: none. A secret."
+    )
+    alertmanager_headers: _Headers = Field(
+        default_factory=dict,
+        description="Further headers, `Name=value` with commas. Default: none. A secret.",
+    )
+    alertmanager_ca_file: _File | None = Field(
+        default=None,
+        description="Certificate authorities to trust. Default: the system's.",
+    )
+    alertmanager_timeout: _Timeout = Field(
+        default=5.0,
+        description="Time for one question, 100ms to 1m. Default 5s, as Prometheus'.",
+    )
     scrape: _Flag = Field(
         default=True,
         description="Read the pods' own /metrics. Default true: detection need not wait for "

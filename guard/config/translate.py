@@ -22,6 +22,7 @@ _REFERENCE: Final = "see docs/slo-file.md"
 
 _TYPES: Final = {
     "string_type": "text",
+    "bool_type": "true or false",
     "model_type": "a mapping",
     "tuple_type": "a list",
 }

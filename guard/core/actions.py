@@ -37,6 +37,7 @@ class Intent:
         uid: uid of the workload's object.
         decided_at: seconds since the epoch.
         cause: one line for the platform's change-cause; no secret, at most 200 characters.
+        previous: what the guard's pause changed, as the record has it (see `GuardPause`).
     """
 
     id: str
@@ -46,6 +47,26 @@ class Intent:
     known_good: KnownGood
     decided_at: float
     cause: str
+    previous: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PauseIntent:
+    """A pause at the first pods, or its end, bound to the candidate it was decided on.
+
+    Attributes:
+        uid: uid of the workload's object.
+        narrow: bring up as few candidate pods as the platform can.
+        decided_at: seconds since the epoch.
+        previous: for the end: what the pause changed, as the record has it (see `GuardPause`).
+    """
+
+    workload: WorkloadId
+    uid: str
+    candidate: Revision
+    decided_at: float
+    narrow: bool = True
+    previous: str = ""
 
 
 class OutcomeKind(StrEnum):

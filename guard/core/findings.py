@@ -28,6 +28,7 @@ class Reason(StrEnum):
     # Counted checks.
     OVER_BOUND = "over_bound"
     YOUTH_OVER_BOUND = "youth_over_bound"
+    WORSE_THAN_STABLE = "worse_than_stable"
     BLAMED = "blamed"
     ATTRIBUTING = "attributing"
     SHARED = "shared"
@@ -50,6 +51,8 @@ class Reason(StrEnum):
     UNSCHEDULABLE = "unschedulable"
     EVICTED = "evicted"
     REPLICA_FAILURE = "replica_failure"
+    ALERT_OF_CANDIDATE = "alert_of_candidate"
+    ALERT_BEGAN = "alert_began"
     # Blind.
     NO_DATA = "no_data"
     UNAVAILABLE = "unavailable"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from guard.core import stories
+from guard.core import pace, stories, watching
 from guard.core.actions import Intent, OutcomeKind
 from guard.core.findings import Reason, Verdict
 from guard.core.obstacles import obstacle
@@ -23,7 +23,10 @@ from guard.core.states import (
     Hold,
     Judged,
     Note,
+    Pacing,
+    PauseAnswered,
     Phase,
+    ResumeAnswered,
     Save,
     Settling,
     State,
@@ -66,11 +69,12 @@ def _judged(state: State, event: Event, now: float) -> Step:
     assert isinstance(event, Judged)
     if event.replicas == 0:
         return _suspended(state, now)
-    state = _tick_clock(replace(state, suspended_since=None), event, now)
+    state, paced = pace.look(replace(state, suspended_since=None), event, now)
+    state = _tick_clock(state, pace.of_its_step(state, event), now)
     state = replace(state, verdict=event.judgement.verdict, text=event.judgement.text)
-    state, commands = _blindness(state, event, now)
+    state, blind = _blindness(state, event, now)
     after, more = _verdict(state, event, now)
-    return after, commands + more
+    return after, paced + blind + more
 
 
 def _verdict(state: State, event: Judged, now: float) -> Step:
@@ -106,18 +110,34 @@ def _to_baking(state: State, event: Judged, now: float) -> Step:
         return state, ()
     baking = replace(state, phase=Phase.BAKING, since=now)
     after, commands = _baking(baking, event, now)
-    note = Note(now, "baking", "every candidate pod is ready")
+    ready = "every candidate pod is ready"
+    note = Note(now, "baking", stories.first_pods(state) if _at_first_pods(state) else ready)
     return after, (note, Save(), *commands)
 
 
 def _baking(state: State, event: Judged, now: float) -> Step:
     policy = state.case.policy
-    passed = state.verdict is Verdict.PASS and event.complete
-    if passed and state.elapsed >= policy.bake:
-        return _end(state, Phase.PROMOTED, now, state.text, (Trust(state.text),))
+    passed = state.verdict is Verdict.PASS and state.elapsed >= policy.bake
+    if _at_first_pods(state):
+        if state.pacing is Pacing.RESUMING or event.facts.paused:
+            return state, ()
+        if passed:
+            return pace.go_on(state, now, state.text)
+    elif passed and event.complete:
+        return _promote(state, now)
     if state.elapsed < policy.deadline:
         return state, ()
     return _deadline(state, event, now)
+
+
+def _at_first_pods(state: State) -> bool:
+    return state.pacing in pace.AT_FIRST_PODS
+
+
+def _promote(state: State, now: float) -> Step:
+    if state.case.policy.watch > 0.0:
+        return watching.begin(state, now)
+    return _end(state, Phase.PROMOTED, now, state.text, (Trust(state.text),))
 
 
 def _deadline(state: State, event: Judged, now: float) -> Step:
@@ -125,12 +145,19 @@ def _deadline(state: State, event: Judged, now: float) -> Step:
     if state.verdict is Verdict.BLIND:
         if policy.on_blind is OnBlind.HOLD:
             return _hold(replace(state, blind_told=True), Hold.BLIND, state.text, now)
-        return _end(state, Phase.UNPROVEN, now, f"blind at the deadline: {state.text}")
+        return _accepted(state, now, f"blind at the deadline: {state.text}")
     if policy.on_inconclusive is OnInconclusive.ROLLBACK and not _unmeasured(event):
         return _failed(state, event, now, f"inconclusive at the deadline: {state.text}")
     if policy.on_inconclusive is OnInconclusive.ACCEPT:
-        return _end(state, Phase.UNPROVEN, now, state.text)
+        return _accepted(state, now, state.text)
     return _hold(state, Hold.INCONCLUSIVE, state.text, now)
+
+
+def _accepted(state: State, now: float, text: str) -> Step:
+    """The policy takes what it could not measure: on to the next step, or to the end."""
+    if _at_first_pods(state):
+        return pace.go_on(state, now, f"unproven at its first pods: {text}")
+    return _end(state, Phase.UNPROVEN, now, text)
 
 
 def _unmeasured(event: Judged) -> bool:
@@ -169,6 +196,7 @@ def _roll_back(state: State, event: Judged, now: float, text: str) -> Step:
         known_good=good,
         decided_at=now,
         cause=stories.cause(case, good),
+        previous=state.previous,
     )
     acting = replace(
         state,
@@ -186,7 +214,9 @@ def _roll_back(state: State, event: Judged, now: float, text: str) -> Step:
 
 
 def _closed(state: State, now: float) -> tuple[Command, ...]:
-    """What was opened for a hold that a rollback ends (law 9); blindness closes by itself."""
+    """What was opened before and a rollback ends (law 9); blindness closes by itself."""
+    if state.phase is Phase.WATCHING:
+        return (Tell(stories.late_over(state, now)),) if state.told_fail else ()
     if state.phase is not Phase.HELD or state.hold is Hold.BLIND:
         return ()
     return (Tell(stories.resumed(state, now)),)
@@ -263,7 +293,15 @@ def _suspended(state: State, now: float) -> Step:
     return state, ()
 
 
-# Rolling back.
+# Watching, and rolling back.
+
+
+def _watched(state: State, event: Event, now: float) -> Step:
+    return watching.judged(state, event, now, _roll_back, _end)
+
+
+def _unwatched(state: State, event: Event, now: float) -> Step:
+    return _end(state, Phase.PROMOTED, now, watching.ended_by(event))
 
 
 def _acted(state: State, event: Event, now: float) -> Step:
@@ -335,6 +373,10 @@ _Handler = Callable[[State, Event, float], Step]
 
 TABLE: dict[tuple[Phase, type], _Handler] = {
     **{(phase, Judged): _judged for phase in _JUDGING},
+    **{(phase, PauseAnswered): pace.pause_answered for phase in _JUDGING},
+    **{(phase, ResumeAnswered): pace.resume_answered for phase in _JUDGING},
+    (Phase.WATCHING, Judged): _watched,
+    **{(Phase.WATCHING, kind): _unwatched for kind in (Superseded, Deleted, TurnedOff)},
     (Phase.ROLLING_BACK, Acted): _acted,
     (Phase.ROLLING_BACK, Settling): _settling,
     **{(phase, Superseded): _superseded for phase in _LIVE},

@@ -10,6 +10,7 @@ from typing import Final
 # Labels that people set on a workload, and the guard's own marks (architecture.md, State).
 LABEL_GUARD: Final = "deployment-guard.io/guard"
 LABEL_MODE: Final = "deployment-guard.io/mode"
+LABEL_PAUSED: Final = "deployment-guard.io/paused"
 
 # Labels of the objects in the guard's own namespace, by which people and the guard find them.
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
@@ -21,6 +22,8 @@ ANNOTATION_CHANGE_CAUSE: Final = "kubernetes.io/change-cause"
 ANNOTATION_LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 ANNOTATION_REVISION: Final = "deployment.kubernetes.io/revision"
 ANNOTATION_INTENT: Final = "deployment-guard.io/intent"
+ANNOTATION_PAUSE: Final = "deployment-guard.io/pause"
+ANNOTATION_GO_ON: Final = "deployment-guard.io/go-on"
 
 FIELD_MANAGER: Final = "deployment-guard"
 EVENT_COMPONENT: Final = "deployment-guard"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 from guard.core.workloads import WorkloadId
 
@@ -52,6 +53,68 @@ class Ratio:
     total: Selector
     target_labels: frozenset[str] = frozenset()
 
+    @property
+    def selectors(self) -> tuple[Selector, Selector]:
+        """All requests, and those that tell the bad ones."""
+        return self.total, self.bad
+
+    @property
+    def text(self) -> str:
+        """What is counted as bad, in a few words."""
+        return self.bad.text
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """The service level indicator slow/total, from the buckets of a classic histogram.
+
+    Slow is `_count − _bucket{le="bound"}` (decisions.md, Counting 8).
+
+    Attributes:
+        histogram: bare selector of the histogram, its name without `_bucket` or `_count`.
+        slower_than: the threshold, seconds.
+        bound: the same in the histogram's own unit; must be the bound of a bucket.
+        target_labels: see `Ratio`.
+    """
+
+    histogram: Selector
+    slower_than: float
+    bound: float
+    target_labels: frozenset[str] = frozenset()
+
+    @property
+    def total(self) -> Selector:
+        """Selects the counters of all requests."""
+        return self._suffixed("_count")
+
+    @property
+    def buckets(self) -> Selector:
+        """Selects the cumulative buckets, each `le` of them."""
+        return self._suffixed("_bucket")
+
+    @property
+    def selectors(self) -> tuple[Selector, Selector]:
+        """All requests, and those that tell the slow ones."""
+        return self.total, self.buckets
+
+    @property
+    def text(self) -> str:
+        """What is counted as slow, in a few words."""
+        return f"{self.histogram.text} over {seconds(self.slower_than)}"
+
+    def _suffixed(self, suffix: str) -> Selector:
+        metric = self.histogram.metric
+        text = self.histogram.text.replace(metric, metric + suffix, 1)
+        return Selector(metric + suffix, self.histogram.matchers, text)
+
+
+Sli = Ratio | Latency
+
+
+def seconds(duration: float) -> str:
+    """A threshold in words: `500 ms`, `2 s`."""
+    return f"{duration * 1000:g} ms" if duration < 1.0 else f"{duration:g} s"
+
 
 @dataclass(frozen=True, slots=True)
 class Objective:
@@ -60,7 +123,7 @@ class Objective:
     name: str
     target: float
     window: float
-    sli: Ratio
+    sli: Sli
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +141,48 @@ class ErrorRatio:
     above: float = 0.01
     allowance: int | None = None
     settle: float = 0.0
+    kind: Literal["error_ratio"] = "error_ratio"
+
+
+@dataclass(frozen=True, slots=True)
+class SlowRatio:
+    """Counted check: is the candidate's ratio of slow requests over `above`?
+
+    Attributes: see `ErrorRatio`; the objective's indicator is a `Latency`.
+    """
+
+    name: str
+    objective: Objective
+    above: float = 0.05
+    allowance: int | None = None
+    settle: float = 0.0
+    kind: Literal["slow_ratio"] = "slow_ratio"
+
+
+@dataclass(frozen=True, slots=True)
+class WorseThanStable:
+    """Counted check: is the candidate over `factor` times the stable revision, and over `floor`?
+
+    Attributes:
+        above: p0 of the promotion (decisions.md, D): below it a comparison alone vouches.
+        factor: ψ0, how many times worse than stable is still left alone.
+        floor: ratio under which nothing is called worse; None: a fifth of `above`
+            (decisions.md, Blame).
+        allowance, settle: see `ErrorRatio`.
+    """
+
+    name: str
+    objective: Objective
+    above: float = 0.01
+    factor: float = 2.0
+    floor: float | None = None
+    allowance: int | None = None
+    settle: float = 0.0
+    kind: Literal["worse_than_stable"] = "worse_than_stable"
+
+
+CountedCheck = ErrorRatio | SlowRatio | WorseThanStable
+"""Checks that carry α."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +225,28 @@ class Promql:
     every: float = 5.0
 
 
-Check = ErrorRatio | Health | Pods | Promql
+class WithoutPod(StrEnum):
+    """What follows an alert that names no pod: nothing says whose fault it is."""
+
+    HOLD = "hold"
+    ROLLBACK = "rollback"
+
+
+@dataclass(frozen=True, slots=True)
+class Alerts:
+    """Rule: no alert of the team's own began with the candidate.
+
+    Those count that carry the label `deployment_guard="true"` with the workload's namespace and
+    the service's name, and those that `matching` selects.
+    """
+
+    name: str = "alerts"
+    matching: tuple[Matcher, ...] = ()
+    without_pod: WithoutPod = WithoutPod.HOLD
+    every: float = 5.0
+
+
+Check = CountedCheck | Health | Pods | Promql | Alerts
 
 
 class OnFail(StrEnum):
@@ -146,11 +272,24 @@ class OnInconclusive(StrEnum):
     ROLLBACK = "rollback"
 
 
+class OnLateFail(StrEnum):
+    """What follows a FAIL after the promotion, while the release is still watched."""
+
+    NOTIFY = "notify"
+    ROLLBACK = "rollback"
+
+
 class OnShared(StrEnum):
     """What follows a trouble that stable and candidate share."""
 
     HOLD = "hold"
     ROLLBACK = "rollback"
+
+
+class Step(StrEnum):
+    """Where a rollout stops to be judged."""
+
+    FIRST = "first"  # at the first pods that the platform brings up
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,10 +318,15 @@ class Policy:
         bake: least time of judging after the candidate's pods are ready, seconds.
         deadline: longest time of judging after the candidate's pods are ready, seconds.
         patience: how long blindness is only held before people are told, seconds.
+        watch: seconds for which a promoted release is still looked after; 0: not at all.
         alpha: probability that a healthy rollout is ever aborted by its counted checks.
         beta: probability that a rollout at the bad bound is promoted.
         trust_after: seconds for which an `unproven` revision must serve without trouble
             before it is known good (law 5).
+        pace: where a rollout stops to be judged before it goes on; empty: nowhere.
+        narrow: a paced rollout brings up one candidate pod at first instead of as many as the
+            workload's own strategy says.
+        depends_on: services whose own trouble is no fault of this one's releases.
         by_default: this is the policy of a workload that opted in by label alone.
         on_fail_stated: a person wrote `on_fail`; without that a release that runs a migration
             is held instead of rolled back.
@@ -198,10 +342,15 @@ class Policy:
     on_blind: OnBlind = OnBlind.HOLD
     on_inconclusive: OnInconclusive = OnInconclusive.ACCEPT
     on_shared: OnShared = OnShared.HOLD
+    watch: float = 1800.0
+    on_late_fail: OnLateFail = OnLateFail.NOTIFY
     alpha: float = 0.01
     beta: float = 0.05
     trust_after: float = 3600.0
     scrape: Scrape = field(default_factory=Scrape)
+    pace: tuple[Step, ...] = ()
+    narrow: bool = True
+    depends_on: tuple[str, ...] = ()
     by_default: bool = False
     on_fail_stated: bool = False
 

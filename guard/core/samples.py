@@ -16,6 +16,7 @@ class NoDataReason(StrEnum):
 
     NO_SERIES = "no_series"
     NO_LABEL = "no_label"
+    NO_BUCKET = "no_bucket"
     NO_TRAFFIC = "no_traffic"
     NO_PODS = "no_pods"
     STALE = "stale"
@@ -118,4 +119,30 @@ class Reading:
     ahead: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert that fires.
+
+    Attributes:
+        fingerprint: Alertmanager's own name for this set of labels.
+        name: its `alertname`.
+        pod: its label `pod`; empty without one.
+        since: since when it has fired without a break, seconds since the epoch.
+    """
+
+    fingerprint: str
+    name: str
+    pod: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Alerted:
+    """Every alert that fires, at one time; none is an answer too."""
+
+    alerts: tuple[Alert, ...]
+    at: float
+
+
+AlertSample = Alerted | Unavailable
 CounterSample = Reading | NoData | Unavailable

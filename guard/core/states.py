@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from guard.core.actions import Intent, KnownGood, Outcome
+from guard.core.actions import Intent, KnownGood, Outcome, PauseIntent
 from guard.core.findings import Judgement, Verdict
 from guard.core.notices import Notice
 from guard.core.policy import Policy
-from guard.core.workloads import Mode, Revision, WorkloadId
+from guard.core.workloads import GuardPause, Mode, Revision, WorkloadId
 
 
 class Phase(StrEnum):
@@ -57,6 +57,17 @@ class Hold(StrEnum):
     NO_RIGHTS = "no_rights"
 
 
+class Pacing(StrEnum):
+    """Where a rollout stands with its pause at the first pods."""
+
+    UNPACED = "unpaced"  # its policy does not pace, or it cannot be paced
+    PAUSING = "pausing"  # asked for, not seen in force yet
+    PAUSED = "paused"  # judged at its first pods
+    RESUMING = "resuming"  # to go on, not yet done
+    RESUMED = "resumed"  # the rest of the rollout
+    RELEASED = "released"  # a person let it go on
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """What is fixed for a rollout's whole life.
@@ -89,6 +100,10 @@ class State:
         elapsed: seconds of judging since then; stands still while held or suspended.
         clock_at: the last tick that moved `elapsed`.
         verify_by: until when a patched rollback must be complete; None before it is patched.
+        paused_at: when the platform took the pause; None before.
+        previous: what the pause changed (see `GuardPause`).
+        step: how many pace steps it has gone on by.
+        beside: ready pods of the candidate and of stable when last judged.
     """
 
     case: Case
@@ -109,6 +124,11 @@ class State:
     outcome: Outcome | None = None
     verify_by: float | None = None
     ended_at: float | None = None
+    pacing: Pacing = Pacing.UNPACED
+    paused_at: float | None = None
+    previous: str = ""
+    step: int = 0
+    beside: tuple[int, int] = (0, 0)
 
     @property
     def ended(self) -> bool:
@@ -144,9 +164,11 @@ class Judged:
     """One tick's judgement.
 
     Attributes:
-        pods_ready: every desired candidate pod is ready.
+        pods_ready: every candidate pod that is due is ready.
         complete: the platform has finished the rollout itself.
         replicas: desired pods; 0 suspends.
+        pause: the guard's pause as the platform shows it.
+        beside: ready pods of the candidate and of stable.
     """
 
     judgement: Judgement
@@ -154,6 +176,8 @@ class Judged:
     pods_ready: bool
     complete: bool
     replicas: int
+    pause: GuardPause | None = None
+    beside: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +218,23 @@ class Settling:
     recovered: bool | None = None
 
 
-Event = Judged | Superseded | Deleted | TurnedOff | Acted | Settling
+@dataclass(frozen=True, slots=True)
+class PauseAnswered:
+    """One attempt at the pause had this outcome."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeAnswered:
+    """One attempt to let the rollout go on had this outcome."""
+
+    outcome: Outcome
+
+
+Event = (
+    Judged | Superseded | Deleted | TurnedOff | Acted | Settling | PauseAnswered | ResumeAnswered
+)
 
 
 # Commands.
@@ -222,6 +262,13 @@ class Act:
 
 
 @dataclass(frozen=True, slots=True)
+class Resume:
+    """Let the rollout go on: put back what the pause changed."""
+
+    intent: PauseIntent
+
+
+@dataclass(frozen=True, slots=True)
 class Tell:
     """Deliver a notice."""
 
@@ -235,7 +282,7 @@ class Trust:
     why: str
 
 
-Command = Note | Save | Act | Tell | Trust
+Command = Note | Save | Act | Resume | Tell | Trust
 
 
 @dataclass(frozen=True, slots=True)

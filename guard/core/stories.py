@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from guard.core.notices import Notice, Severity, Stage
-from guard.core.states import Case, Hold, Phase, State
+from guard.core.states import Case, Hold, Pacing, Phase, State
 
 if TYPE_CHECKING:
     from guard.core.actions import KnownGood
@@ -104,10 +104,52 @@ def held(state: State, now: float, *, again: bool = False) -> Notice:
         Stage.UPDATED if again else Stage.OPENED,
         Severity.CRITICAL if bad else Severity.WARNING,
         _HOLD_REASONS.get(state.hold or Hold.SHARED, "Held"),
-        f"{state.case.service}: release {release(state.case)} {what}",
+        f"{state.case.service}: release {release(state.case)} {what}{_where(state)}",
         state.text,
         suffix=_held_suffix(state),
     )
+
+
+def first_pods(state: State) -> str:
+    """How many pods are held, beside how many, and which share of the traffic that is."""
+    mine, stable = state.beside
+    share = f", {mine / (mine + stable):.0%} of the pods" if mine else ""
+    return f"{mine} ready beside {stable} stable{share}"
+
+
+def released(state: State, now: float) -> Notice:
+    """A person let a paused rollout go on."""
+    return _notice(
+        state,
+        now,
+        Stage.INFORMED,
+        Severity.INFO,
+        "LetGo",
+        f"{state.case.service}: release {release(state.case)} was let go on from its first pods "
+        "by someone else; it is judged on and not held there again",
+        state.text,
+    )
+
+
+def not_paced(state: State, now: float, why: str) -> Notice:
+    """The pause was refused."""
+    return _notice(
+        state,
+        now,
+        Stage.INFORMED,
+        Severity.WARNING,
+        "NotPaced",
+        f"{state.case.service}: release {release(state.case)} cannot be held at its first pods: "
+        "it is judged while it goes on",
+        why,
+    )
+
+
+def _where(state: State) -> str:
+    """What a hold means for the pods that the release has not reached yet."""
+    if state.pacing is not Pacing.PAUSED:
+        return ""
+    return f" (it stays at its first pods: {first_pods(state)})"
 
 
 def resumed(state: State, now: float) -> Notice:
@@ -134,7 +176,7 @@ def blind(state: State, now: float) -> Notice:
         Severity.WARNING,
         "Blind",
         f"{state.case.service}: release {release(state.case)} cannot be measured for "
-        f"{since:.0f} s; nothing was changed",
+        f"{since:.0f} s; nothing was changed{_where(state)}",
         state.text,
         suffix="/blind",
     )
@@ -156,6 +198,8 @@ def seeing(state: State, now: float) -> Notice:
 
 def ended(before: State, after: State, now: float, recovery: str) -> tuple[Notice, ...]:
     """The rollout came to its end: the last word, and every open story resolved."""
+    if before.phase is Phase.WATCHING:
+        return _unwatched(before, after, now)
     notices = [_last_word(before, after, now, recovery)]
     if after.phase is Phase.ROLLBACK_FAILED:
         notices.append(_taken_over(after, now))
@@ -203,6 +247,67 @@ def _last_word(before: State, after: State, now: float, recovery: str) -> Notice
         after.text,
         suffix="/rollback-failed" if failed else "",
     )
+
+
+# After the promotion.
+
+
+def promoted(state: State, now: float) -> Notice:
+    """The rollout is promoted, and still looked after."""
+    minutes = state.case.policy.watch / 60.0
+    return _notice(
+        state,
+        now,
+        Stage.INFORMED,
+        Severity.INFO,
+        "Promoted",
+        f"{state.case.service}: release {release(state.case)} promoted, "
+        f"watched for {minutes:.0f} min more",
+        state.text,
+    )
+
+
+def late_fail(state: State, now: float, age: str) -> Notice:
+    """A promoted release fails; `age` in words is how long ago it was promoted."""
+    return _notice(
+        state,
+        now,
+        Stage.OPENED,
+        Severity.CRITICAL,
+        "LateFail",
+        f"{state.case.service}: release {release(state.case)} FAILS, promoted {age} ago, and is "
+        "serving: nothing was changed",
+        state.text,
+        suffix="/late",
+    )
+
+
+def late_over(state: State, now: float) -> Notice:
+    """The late trouble has passed, or is dealt with otherwise."""
+    return _notice(
+        state,
+        now,
+        Stage.RESOLVED,
+        Severity.INFO,
+        "LateFailOver",
+        f"{state.case.service}: the late trouble of release {release(state.case)} is over",
+        state.text,
+        suffix="/late",
+    )
+
+
+def _unwatched(before: State, after: State, now: float) -> tuple[Notice, ...]:
+    """The watch is over: promoted was told when it was."""
+    last = _notice(
+        after,
+        now,
+        Stage.INFORMED,
+        Severity.INFO,
+        "Watched",
+        f"{after.case.service}: release {release(after.case)} is no longer watched",
+        after.text,
+    )
+    return (last, late_over(after, now)) if before.told_fail else (last,)
 
 
 def _target(state: State) -> str:

@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from guard.core.samples import CounterSample, Sample, UnavailableReason
+from guard.core.evidence.history import Normal
+from guard.core.samples import AlertSample, CounterSample, Sample, UnavailableReason
 from guard.core.workloads import Snapshot
 
 
@@ -41,6 +42,8 @@ class Frame:
             without a record.
         before: what the stable revision did in the 5 min before the first candidate pod, by
             check name; absent where nobody measured it.
+        normal: what Prometheus' history says is normal for the stable revision, by check name;
+            absent without history.
     """
 
     began_at: float
@@ -50,6 +53,7 @@ class Frame:
     interval: float = 15.0
     youth: Mapping[str, Youth] = field(default_factory=dict)
     before: Mapping[str, Youth] = field(default_factory=dict)
+    normal: Mapping[str, Normal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +86,13 @@ class Tick:
             of that account answered in this burst. A pod without an entry was not asked.
         probes: by check name, then by pod uid: the newest probe; without an entry none is due.
         values: by check name: the newest evaluation of a free PromQL.
+        alerts: by check name: the newest answer of Alertmanager.
         from_prometheus: some counters of this tick came from Prometheus, whose targets are
             scraped up to one interval apart (decisions.md, B).
+        step: how many pace steps the rollout has gone on by; each is a traffic step.
         answers: sources that answered in this tick (kept for the record's words).
+        before, normal: as in `Frame`, where Prometheus answered only after the rollout began.
+        depends_over: services that this one depends on and that are over their own bound now.
     """
 
     at: float
@@ -95,5 +103,10 @@ class Tick:
     counters: Mapping[str, Mapping[str, CounterSample]] = field(default_factory=dict)
     probes: Mapping[str, Mapping[str, ProbeAnswer]] = field(default_factory=dict)
     values: Mapping[str, Sample] = field(default_factory=dict)
+    alerts: Mapping[str, AlertSample] = field(default_factory=dict)
     from_prometheus: bool = False
     answers: tuple[str, ...] = ()
+    before: Mapping[str, Youth] = field(default_factory=dict)
+    normal: Mapping[str, Normal] = field(default_factory=dict)
+    depends_over: tuple[str, ...] = ()
+    step: int = 0

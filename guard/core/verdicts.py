@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 E_TOO_HIGH_TO_PROMOTE = 3.0
 """No counted check may stand at or over this E when a rollout is promoted (decisions.md, D)."""
-BY_E = (Reason.OVER_BOUND, Reason.YOUTH_OVER_BOUND)
+BY_E = (Reason.OVER_BOUND, Reason.YOUTH_OVER_BOUND, Reason.WORSE_THAN_STABLE)
 """Reasons of a FAIL that rests on E alone; the blame table's own FAIL stands without the mean."""
 
 

@@ -141,6 +141,23 @@ class Pod:
 
 
 @dataclass(frozen=True, slots=True)
+class GuardPause:
+    """The guard's own pause of a workload, as its marks say it (architecture.md, The pause).
+
+    Attributes:
+        candidate: hash of the revision that is judged under it.
+        since: when it came in force, seconds since the epoch; 0 where nothing says it.
+        in_force: False where someone else has set what the guard had set: a person goes on.
+        previous: what it changed, in the platform's own words, to be put back; may be lost.
+    """
+
+    candidate: str
+    since: float = 0.0
+    in_force: bool = True
+    previous: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """One workload, whole, at one time.
 
@@ -154,12 +171,18 @@ class Snapshot:
         paused: a person paused it (`spec.paused`).
         mode: what the workload's own label says, None without one.
         opted_in: the workload asks by label to be guarded.
-        progress_deadline: seconds after which the platform itself calls a rollout stuck.
+        progress_deadline: seconds after which the platform itself calls a rollout stuck; while
+            the guard pauses it, and so with the three next: the team's own value.
+        min_ready: seconds for which a ready pod must stay so until it counts as available.
+        max_surge, max_unavailable: pods more and pods fewer than desired that a rolling update
+            may have, resolved from percentages.
         replica_failure: the platform's reason why it cannot create pods, e.g. a quota.
         migration: the init container that looks as if it migrates a database, if there is one.
         change_cause: the platform's record of who or what changed the template.
         strategy: `RollingUpdate` or `Recreate`.
         itself: this workload is the guard.
+        pause: the guard's own pause, None without its marks; while one is in force the workload
+            is never `complete`.
     """
 
     workload: WorkloadId
@@ -181,10 +204,29 @@ class Snapshot:
     change_cause: str = ""
     strategy: str = "RollingUpdate"
     itself: bool = False
+    pause: GuardPause | None = None
+    min_ready: float = 0.0
+    max_surge: int = 1
+    max_unavailable: int = 0
 
     def pods_of(self, hashes: frozenset[str]) -> tuple[Pod, ...]:
         """The pods of the given revisions, also those that are going."""
         return tuple(pod for pod in self.pods if pod.revision in hashes)
+
+    def due(self, hashes: frozenset[str]) -> int:
+        """How many pods these revisions are to have now.
+
+        All desired ones; while the guard's pause is in force those that the platform has brought
+        up, for it brings up no more.
+        """
+        if self.pause is None or not self.pause.in_force or not self.replicas:
+            return self.replicas
+        living = sum(pod.deleted_at is None for pod in self.pods_of(hashes))
+        return max(1, living)
+
+    def ready(self, hashes: frozenset[str]) -> int:
+        """How many pods of these revisions are ready and not going."""
+        return sum(pod.ready and pod.deleted_at is None for pod in self.pods_of(hashes))
 
     def hashes_of(self, wanted: Revision) -> frozenset[str]:
         """The platform's hashes of every revision that is the same template as this one."""

@@ -1,4 +1,4 @@
-"""One check's readings in one burst a tick: what answers is not held up by what does not.
+"""One indicator's readings in one burst a tick: what answers is not held up by what does not.
 
 Each source is asked in lanes of its own, with one question under way in each. A tick waits a
 moment for what it asked; an answer that comes later enters with a later tick.
@@ -14,7 +14,7 @@ from guard.core.samples import CounterSample, NoData, NoDataReason, Reading
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from guard.core.policy import ErrorRatio, Scrape
+    from guard.core.policy import Scrape, Sli
     from guard.core.workloads import Pod
     from guard.engine.ports import Counters
 
@@ -38,12 +38,12 @@ class Lane:
         self.asked: frozenset[str] = frozenset()
         self.task: asyncio.Task[Mapping[str, CounterSample]] | None = None
 
-    def ask(self, check: ErrorRatio, pods: Sequence[Pod], scrape: Scrape) -> None:
+    def ask(self, sli: Sli, pods: Sequence[Pod], scrape: Scrape) -> None:
         """Ask for these pods, unless the last question is still open."""
         if self.task is not None or not pods:
             return
         self.asked = frozenset(pod.uid for pod in pods)
-        self.task = asyncio.ensure_future(_read(self.source, check, pods, scrape))
+        self.task = asyncio.ensure_future(_read(self.source, sli, pods, scrape))
 
     def take(self) -> ByPod | None:
         """The answer, once; None while there is none."""
@@ -57,17 +57,17 @@ class Lane:
 
 
 async def _read(
-    source: Counters, check: ErrorRatio, pods: Sequence[Pod], scrape: Scrape
+    source: Counters, sli: Sli, pods: Sequence[Pod], scrape: Scrape
 ) -> Mapping[str, CounterSample]:
-    return await source.read(check.objective.sli, pods, scrape)
+    return await source.read(sli, pods, scrape)
 
 
 class Burst:
-    """Reads every pod's accounts of one check."""
+    """Reads every pod's accounts of one indicator, whichever checks count by it."""
 
-    def __init__(self, sources: Sequence[Counters], check: ErrorRatio, scrape: Scrape) -> None:
+    def __init__(self, sources: Sequence[Counters], sli: Sli, scrape: Scrape) -> None:
         """Take the sources in order of preference: direct scrape before Prometheus."""
-        self._check = check
+        self._sli = sli
         self._scrape = scrape
         first = sources[:1]
         self._first = tuple(Lane(source) for source in first)
@@ -93,7 +93,7 @@ class Burst:
         slow = [pod for pod in pods if pod.uid in self._unread]
         quick = [pod for pod in pods if pod.uid not in self._unread]
         for lane in self._lanes:
-            lane.ask(self._check, quick if lane in self._first else slow, self._scrape)
+            lane.ask(self._sli, quick if lane in self._first else slow, self._scrape)
         answers.update(await self._wait(self._first, BURST_WITHIN))
         answers.update(await self._wait((*self._again, *self._others), OTHERS_WITHIN))
         ordered = [(lane, answers[lane]) for lane in self._lanes if lane in answers]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from guard.core import policy
-from guard.core.checks import error_ratio, health, pods, promql, ratio_finding
+from guard.core.checks import alerts, error_ratio, health, pods, promql, ratio_finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,21 +17,30 @@ if TYPE_CHECKING:
 
 _BEGIN: dict[type, Callable[[Any, Frame], CheckState]] = {
     policy.ErrorRatio: error_ratio.begin,
+    policy.SlowRatio: error_ratio.begin,
+    policy.WorseThanStable: error_ratio.begin,
     policy.Health: health.begin,
     policy.Pods: pods.begin,
     policy.Promql: promql.begin,
+    policy.Alerts: alerts.begin,
 }
 _UPDATE: dict[str, Callable[[Any, Tick], CheckState]] = {
     "error_ratio": error_ratio.update,
+    "slow_ratio": error_ratio.update,
+    "worse_than_stable": error_ratio.update,
     "health": health.update,
     "pods": pods.update,
     "promql": promql.update,
+    "alerts": alerts.update,
 }
 _FIND: dict[str, Callable[[Any, Tick], Finding]] = {
     "error_ratio": ratio_finding.find,
+    "slow_ratio": ratio_finding.find,
+    "worse_than_stable": ratio_finding.find,
     "health": health.find,
     "pods": pods.find,
     "promql": promql.find,
+    "alerts": alerts.find,
 }
 
 
@@ -61,4 +70,4 @@ def find(state: CheckState, tick: Tick) -> Finding:
 
 def counted(one: policy.Policy) -> int:
     """Number of checks that carry alpha."""
-    return sum(1 for check in one.checks if isinstance(check, policy.ErrorRatio))
+    return sum(1 for check in one.checks if isinstance(check, policy.CountedCheck))

@@ -5,12 +5,13 @@ A document's head is for people and for the API; `checkpoint` restores the recor
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from guard.core.errors import PermanentError
+from guard.core.explanations import explain
 from guard.core.records import VERSION, Memory, Record
 
 if TYPE_CHECKING:
@@ -59,12 +60,30 @@ def head(record: Record) -> dict[str, Any]:
         "bake": case["policy"]["bake"],
         "deadline": case["policy"]["deadline"],
         "elapsed": state["elapsed"],
-        "findings": dumped["findings"],
+        "pacing": state["pacing"],
+        "beside": state["beside"],
+        "findings": _explained(record, dumped["findings"]),
         "timeline": dumped["timeline"],
         "intent": state["intent"],
         "outcome": state["outcome"],
         "rehearsal": dumped["rehearsal"],
     }
+
+
+def _explained(record: Record, dumped: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    policy = record.state.case.policy
+    explanations = [explain(finding, policy) for finding in record.findings]
+    return [
+        {
+            **one,
+            "explanation": {
+                "question": answer.question,
+                "lines": [asdict(line) for line in answer.lines],
+                "otherwise": answer.otherwise,
+            },
+        }
+        for one, answer in zip(dumped, explanations, strict=True)
+    ]
 
 
 def encode(memory: Memory, records: Iterable[Record]) -> dict[str, str]:

@@ -12,15 +12,15 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from guard.core.policy import ErrorRatio, Health, Promql
-from guard.core.samples import Measured, NoData, Reading, Unavailable, UnavailableReason
+from guard.core.policy import Alerts, CountedCheck, Health, Promql
+from guard.core.samples import Alerted, Measured, NoData, Reading, Unavailable, UnavailableReason
 from guard.engine.burst import Burst
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from guard.core.policy import Policy
-    from guard.core.samples import CounterSample, Sample
+    from guard.core.policy import Policy, Sli
+    from guard.core.samples import AlertSample, CounterSample, Sample
     from guard.core.ticks import ProbeAnswer
     from guard.core.workloads import Pod, Snapshot
     from guard.engine.world import World
@@ -84,13 +84,18 @@ class Gatherer:
         self._sides = sides
         paths = {c.path for c in policy.checks if isinstance(c, Health) and c.path}
         scrape = replace(policy.scrape, asked=frozenset(paths))
-        self._bursts = {
-            check.name: Burst(world.counters, check, scrape)
+        self._asks = {
+            check.name: check.objective.sli
             for check in policy.checks
-            if isinstance(check, ErrorRatio)
+            if isinstance(check, CountedCheck)
+        }
+        # Checks that count by the same indicator see the very same numbers.
+        self._bursts = {
+            sli: Burst(world.counters, sli, scrape) for sli in dict.fromkeys(self._asks.values())
         }
         self.probes: dict[str, dict[str, ProbeAnswer]] = {}
         self.values: dict[str, Sample] = {}
+        self.alerts: dict[str, AlertSample] = {}
 
     async def run(self) -> None:
         """Probe and evaluate until cancelled."""
@@ -100,6 +105,8 @@ class Gatherer:
                     group.create_task(self._probe(check), name=f"probe:{check.name}")
                 elif isinstance(check, Promql):
                     group.create_task(self._evaluate(check), name=f"evaluate:{check.name}")
+                elif isinstance(check, Alerts):
+                    group.create_task(self._alarm(check), name=f"alerts:{check.name}")
 
     async def close(self) -> None:
         """Drop the questions that are still open."""
@@ -114,11 +121,12 @@ class Gatherer:
         """
         pods = self._sides.both
         read = await asyncio.gather(*(burst.read(pods) for burst in self._bursts.values()))
-        found: dict[str, Mapping[str, CounterSample]] = {}
-        for name, (chosen, answered) in zip(self._bursts, read, strict=True):
-            found[name] = chosen
+        by_sli: dict[Sli, Mapping[str, CounterSample]] = {}
+        for sli, (chosen, answered) in zip(self._bursts, read, strict=True):
+            by_sli[sli] = chosen
             for source, sample in answered:
                 self._count(source, sample)
+        found = {name: by_sli[sli] for name, sli in self._asks.items()}
         return found, any(
             isinstance(sample, Reading) and sample.source == "prometheus"
             for chosen in found.values()
@@ -175,9 +183,24 @@ class Gatherer:
             self._count("expression", sample)
             await asyncio.sleep(max(began + check.every - clock(), 0.0))
 
-    def _count(self, source: str, sample: CounterSample | Sample) -> None:
+    async def _alarm(self, check: Alerts) -> None:
+        """Ask for alerts also before there is a candidate pod: what fires then is known."""
+        clock = asyncio.get_running_loop().time
+        if self._world.alarms is None:
+            words = "no Alertmanager is configured to ask"
+            self.alerts[check.name] = Unavailable(UnavailableReason.NOT_CONFIGURED, words)
+            return
+        workload = self._sides.snapshot.workload
+        while True:
+            began = clock()
+            sample = await self._world.alarms.firing(check, workload, self._policy.service)
+            self.alerts[check.name] = sample
+            self._count("alerts", sample)
+            await asyncio.sleep(max(began + check.every - clock(), 0.0))
+
+    def _count(self, source: str, sample: CounterSample | Sample | AlertSample) -> None:
         answer = "unavailable"
-        if isinstance(sample, Reading | Measured):
+        if isinstance(sample, Reading | Measured | Alerted):
             answer = "measured"
         elif isinstance(sample, NoData):
             answer = "no_data"

@@ -24,6 +24,7 @@ from guard.core.states import (
     Judged,
     Note,
     Phase,
+    Resume,
     Save,
     Superseded,
     Tell,
@@ -36,6 +37,9 @@ from guard.core.workloads import Mode
 from guard.engine import checks
 from guard.engine.execute import Recovery, done, roll_back
 from guard.engine.gather import Gatherer, Sides
+from guard.engine.neighbours import Neighbours
+from guard.engine.pacing import Pacer
+from guard.engine.past import LookBack, told
 from guard.engine.rhythm import Rhythm
 from guard.engine.tasks import persist
 from guard.engine.troubles import SOUND_AFTER, Trouble, refused_rehearsal
@@ -71,6 +75,9 @@ class Guardian:
         self._keeper = keeper
         self._sides = Sides(snapshot)
         self._gather = Gatherer(world, record.state.case.policy, self._sides)
+        self._past = LookBack(world, record.state.case.policy, self._sides, record.frame)
+        self._neighbours = Neighbours(world, record.state.case.policy)
+        self._pacer = Pacer(world, keeper.troubles)
         self._changed = asyncio.Event()
         self._off = False
         self._gone = False
@@ -106,10 +113,20 @@ class Guardian:
 
     async def run(self) -> Record:
         """Follow the rollout to its end and return its record."""
+        # Before all else: each moment brings up more pods of a release that nobody knows yet.
+        await self._pace()
         name = f"rehearse:{self.record.id}"
         beside = [
             asyncio.create_task(self._gather.run(), name=f"gather:{self.record.id}"),
             asyncio.create_task(persist(name, self._rehearse, self._world.metrics), name=name),
+            asyncio.create_task(
+                persist(f"past:{self.record.id}", self._past.run, self._world.metrics),
+                name=f"past:{self.record.id}",
+            ),
+            asyncio.create_task(
+                persist(f"neighbours:{self.record.id}", self._neighbours.run, self._world.metrics),
+                name=f"neighbours:{self.record.id}",
+            ),
         ]
         try:
             while not self.record.state.ended:
@@ -134,6 +151,7 @@ class Guardian:
         elif self.record.state.phase is Phase.ROLLING_BACK:
             await self._follow_rollback()
         else:
+            await self._pace()
             await self._judge()
         if self._clock() - self._began >= SOUND_AFTER:
             self._keeper.troubles.over(Trouble.TASK)
@@ -142,7 +160,8 @@ class Guardian:
         """Wait for the next look: by the rhythm, or for what is worth a look at once."""
         if self.record.state.ended:
             return
-        pause = self._rhythm.next(began) - self._clock()
+        watching = self.record.state.phase is Phase.WATCHING
+        pause = self._rhythm.next(began, watching=watching) - self._clock()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(pause, 0.0)):
                 while not self._worth_a_look():
@@ -205,10 +224,22 @@ class Guardian:
                 return  # What was read speaks of a rollout that is over.
             event = self._judged(self._tick(counters, apart=apart))
         await self._take(event)
+        await self._trust_again()
+
+    async def _trust_again(self) -> None:
+        """Make up, while it is watched, for a trust that did not work at the promotion."""
+        state = self.record.state
+        good = self._keeper.memory.known_good
+        trusted = good is not None and good.revision.hash == state.case.candidate.hash
+        if state.phase is Phase.WATCHING and not trusted:
+            await self._keeper.trust(self.record, self._sides.snapshot, state.text)
 
     def _judged(self, tick: Tick) -> Judged:
         """Take a tick in. Nothing here waits: the facts are those of this very moment."""
         states = {name: checks.update(s, tick) for name, s in self.record.checks.items()}
+        self._neighbours.see(states.values())
+        for text in told(self.record.checks, states):
+            self._note(Note(tick.at, "normal", text))
         findings = tuple(checks.find(state, tick) for state in states.values())
         judgement = judge(findings, self.record.frame)
         self._world.metrics.verdicts.labels(judgement.verdict.value).inc()
@@ -219,13 +250,15 @@ class Guardian:
             self.record, checks=states, findings=judgement.findings, mode=facts.mode
         )
         snapshot = tick.snapshot
-        ready = [p for p in snapshot.pods_of(tick.candidate) if p.ready and p.deleted_at is None]
+        ready = snapshot.ready(tick.candidate)
         return Judged(
             judgement=judgement,
             facts=facts,
-            pods_ready=len(ready) >= snapshot.replicas > 0,
+            pods_ready=ready >= snapshot.due(tick.candidate) > 0,
             complete=snapshot.complete and snapshot.current.hash in tick.candidate,
             replicas=snapshot.replicas,
+            pause=snapshot.pause,
+            beside=(ready, snapshot.ready(tick.stable)),
         )
 
     def _tick(self, counters: Mapping[str, Mapping[str, CounterSample]], *, apart: bool) -> Tick:
@@ -238,7 +271,12 @@ class Guardian:
             counters=counters,
             probes={name: dict(answers) for name, answers in self._gather.probes.items()},
             values=dict(self._gather.values),
+            alerts=dict(self._gather.alerts),
             from_prometheus=apart,
+            before=self._past.before,
+            normal=self._past.normal,
+            depends_over=self._neighbours.over,
+            step=self.record.state.step,
         )
 
     def _facts(self) -> Facts:
@@ -284,6 +322,16 @@ class Guardian:
         if any(isinstance(command, Act) for command in commands):
             self._world.board.show(self.record)
             await self._act()
+        if any(isinstance(command, Resume) for command in commands):
+            await self._pace()
+
+    async def _pace(self) -> None:
+        """Try what is due about the pause; the next look tries again where it was not possible."""
+        if self._outside() is not None:
+            return
+        answered = await self._pacer.due(self.record.state, self._sides.snapshot)
+        if answered is not None:
+            await self._take(answered)
 
     def _note(self, note: Note) -> None:
         self.record = noted(self.record, note)

@@ -229,6 +229,11 @@ class Keeper:
         intent = record.state.intent
         assert intent is not None
         self.memory = remember_rollback(self.memory, intent.candidate.content, intent.decided_at)
+        good = self.memory.known_good
+        if good is not None and good.revision.same_as(intent.candidate):
+            # It was promoted and failed later: what was known good before it is so again.
+            before = intent.known_good
+            self.memory = replace(self.memory, known_good=before, youth=dict(record.frame.youth))
 
     def ended(self, record: Record) -> None:
         """Note what an ended rollout leaves behind, with the next write."""
@@ -264,6 +269,7 @@ class Keeper:
             known_good=good,
             decided_at=self._world.now(),
             cause=stories.cause(case, good),
+            previous=record.state.previous,
         )
         return await self._world.platform.rehearse(intent)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from guard.core.workloads import WorkloadId
 
 ACTIVE = tuple(phase for phase in Phase if phase not in ENDS)
-SOURCES = ("scrape", "prometheus", "health", "expression")
+SOURCES = ("scrape", "prometheus", "health", "expression", "history", "alerts")
 ANSWERS = ("measured", "no_data", "unavailable")
 DELIVERIES = ("sent", "retried", "dropped")
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from guard.core.notices import Notice, Severity, Stage
 from guard.core.policy import ErrorRatio
-from guard.core.samples import Reading
+from guard.core.samples import NoDataReason, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from guard.core.policy import Policy, Ratio
-    from guard.core.samples import CounterSample
+    from guard.core.policy import Policy, Sli
+    from guard.core.samples import Absent, CounterSample
     from guard.core.workloads import Pod, Snapshot
     from guard.engine.catalogue import Catalogue
     from guard.engine.keeper import Keeper
@@ -66,19 +66,29 @@ async def choose(
         The policy (the last one, which needs no counter, where none is exposed) and one
         sentence for the person who set the label.
     """
-    reason = "nothing to scrape"
+    absent: list[Absent] = []
     for policy, sli, samples in await _exposed(world, policies, pods):
         if any(isinstance(sample, Reading) for sample in samples):
-            return policy, f"guarded by error ratio ({sli.bad.text}), health and pods"
-        reasons = [sample for sample in samples if not isinstance(sample, Reading)]
-        if reasons:
-            reason = f"{reasons[0].reason.value} {reasons[0].detail}".strip()
-    return policies[-1], f"guarded by pods and health only: no request counter ({reason})"
+            return policy, f"guarded by error ratio ({sli.text}), health and pods"
+        absent += [sample for sample in samples if not isinstance(sample, Reading)]
+    return policies[-1], f"guarded by pods and health only: no request counter ({_why(absent)})"
+
+
+def _why(absent: Sequence[Absent]) -> str:
+    """What says most: a counter that lacks its label, a page without any, why there is no page."""
+    if not absent:
+        return "nothing to scrape"
+    reasons = [sample.reason for sample in absent]
+    if NoDataReason.NO_SERIES in reasons and NoDataReason.NO_LABEL not in reasons:
+        return "none of the usual ones is exposed"
+    telling = NoDataReason.NO_LABEL if NoDataReason.NO_LABEL in reasons else reasons[0]
+    told = absent[reasons.index(telling)]
+    return f"{told.reason.value} {told.detail}".strip()
 
 
 async def _exposed(
     world: World, policies: Sequence[Policy], pods: Sequence[Pod]
-) -> list[tuple[Policy, Ratio, list[CounterSample]]]:
+) -> list[tuple[Policy, Sli, list[CounterSample]]]:
     """What the pods answered in time, by policy; a source that hangs keeps no other one back."""
     asked = [
         (policy, check.objective.sli, asyncio.ensure_future(_read(source, policy, check, pods)))

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
-    from guard.core.actions import Intent, KnownGood, Outcome, Rehearsal, Rights
+    from guard.core.actions import Intent, KnownGood, Outcome, PauseIntent, Rehearsal, Rights
+    from guard.core.evidence.history import Track
     from guard.core.notices import Notice
-    from guard.core.policy import Health, Promql, Ratio, Scrape
-    from guard.core.samples import CounterSample, Sample
+    from guard.core.policy import Alerts, Health, Promql, Scrape, Sli
+    from guard.core.samples import AlertSample, CounterSample, NoData, Sample, Unavailable
     from guard.core.ticks import ProbeAnswer
     from guard.core.workloads import Gone, Pod, Snapshot, WorkloadId
 
@@ -40,6 +41,19 @@ class Platform(Protocol):
 
         Idempotent: a second call with the same intent finishes what the first left undone and
         answers ALREADY with `by_guard`.
+        """
+
+    async def pause(self, intent: PauseIntent) -> Outcome:
+        """Hold the rollout at its first pods, if the intent's candidate is in force.
+
+        Idempotent: ALREADY where it is held for this candidate. A pause for a candidate that this
+        one took the place of becomes this one's, with what it had changed.
+        """
+
+    async def resume(self, intent: PauseIntent) -> Outcome:
+        """Put back what the pause changed, if the intent's candidate is in force.
+
+        What others have changed since stays theirs. Idempotent: ALREADY where nothing is held.
         """
 
     async def keep(self, snapshot: Snapshot, known_good: KnownGood) -> bool:
@@ -83,13 +97,26 @@ class Counters(Protocol):
     name: str
 
     async def read(
-        self, sli: Ratio, pods: Sequence[Pod], scrape: Scrape
+        self, sli: Sli, pods: Sequence[Pod], scrape: Scrape
     ) -> Mapping[str, CounterSample]:
         """Read every pod's account in one burst.
 
         Returns:
             By account `pod uid/container`. A pod whose container is not known (it did not
             answer, or has nowhere to scrape) stands under `pod uid/` with its reason.
+        """
+
+
+class History(Protocol):
+    """Looks up what pods counted before."""
+
+    async def look_back(
+        self, sli: Sli, pods: Sequence[Pod], scrape: Scrape, span: tuple[float, float, float]
+    ) -> tuple[Track, ...] | NoData | Unavailable:
+        """Each pod's cumulative counters at every step of a span (since, until, step).
+
+        Times are seconds since the epoch, the step is seconds. Pods that have no history are
+        left out.
         """
 
 
@@ -107,6 +134,13 @@ class Expressions(Protocol):
         self, check: Promql, candidate: Sequence[Pod], stable: Sequence[Pod]
     ) -> Sample:
         """Evaluate now. `Measured.at` is the newest `timestamp()` of the data in it."""
+
+
+class Alarms(Protocol):
+    """Reads alerts that fire."""
+
+    async def firing(self, check: Alerts, workload: WorkloadId, service: str) -> AlertSample:
+        """Everything that fires now of what the check looks at."""
 
 
 class Channel(Protocol):

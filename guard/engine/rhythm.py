@@ -8,11 +8,15 @@ from __future__ import annotations
 STEPS = ((30.0, 0.5), (60.0, 1.0), (120.0, 2.0))
 """Until so many seconds after a step, so many seconds from look to look."""
 SLOWEST = 5.0
+WATCHING = ((300.0, 5.0),)
+SLOWEST_WATCHING = 15.0
+"""The same for a promoted release that is still watched."""
 
 
-def rhythm(age: float) -> float:
+def rhythm(age: float, *, watching: bool = False) -> float:
     """Seconds between two looks, by seconds since the newest step."""
-    return next((pause for until, pause in STEPS if age < until), SLOWEST)
+    steps, slowest = (WATCHING, SLOWEST_WATCHING) if watching else (STEPS, SLOWEST)
+    return next((pause for until, pause in steps if age < until), slowest)
 
 
 class Rhythm:
@@ -49,6 +53,6 @@ class Rhythm:
         self._step_at = now
         return True
 
-    def next(self, began: float) -> float:
+    def next(self, began: float, *, watching: bool = False) -> float:
         """When to look again, after a look that began then."""
-        return began + rhythm(began - self._step_at)
+        return began + rhythm(began - self._step_at, watching=watching)

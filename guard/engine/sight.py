@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from guard.core import stories
+from guard.core import pace, stories
 from guard.core.actions import KnownGood
 from guard.core.records import Record, Unproven, noted
 from guard.core.states import Case, Note, Phase, State
 from guard.core.ticks import Frame
 from guard.engine import checks
+from guard.engine.past import told
 
 if TYPE_CHECKING:
     from guard.core.policy import Policy
     from guard.core.workloads import Snapshot
     from guard.engine.keeper import Keeper
+    from guard.engine.past import Past
     from guard.engine.world import World
 
 CLEAN_WRITTEN_EVERY = 60.0
@@ -33,10 +35,11 @@ log = structlog.get_logger("guard.sight")
 class Sight:
     """Looks at one workload between its rollouts."""
 
-    def __init__(self, world: World, keeper: Keeper) -> None:
-        """Take the memory to look with."""
+    def __init__(self, world: World, keeper: Keeper, past: Past) -> None:
+        """Take the memory to look with, and what is normal."""
         self._world = world
         self._keeper = keeper
+        self._past = past
 
     async def look(self, snapshot: Snapshot, policy: Policy) -> Record | None:
         """The rollout to follow now: one that was begun before, or a new one; None without any."""
@@ -118,6 +121,7 @@ class Sight:
     def _begin(self, snapshot: Snapshot, policy: Policy) -> Record:
         now = self._world.now()
         keeper = self._keeper
+        good = keeper.memory.known_good
         case = Case(
             rollout=name_of(snapshot),
             workload=snapshot.workload,
@@ -136,14 +140,20 @@ class Sight:
             counted=checks.counted(policy),
             interval=self._world.options.scrape_interval,
             youth=keeper.memory.youth,
+            normal=self._past.normal(good.revision.content) if good else {},
         )
+        pacing, unpaced = pace.begins(case, keeper.facts(snapshot), snapshot)
         record = Record(
-            state=State(case=case, phase=Phase.PROGRESSING, since=now),
+            state=State(case=case, phase=Phase.PROGRESSING, since=now, pacing=pacing),
             mode=keeper.mode(snapshot),
             frame=frame,
             checks={check.name: checks.begin(check, frame) for check in policy.checks},
         )
         record = noted(record, Note(now, "began", stories.release(case)))
+        for text in told({}, record.checks):
+            record = noted(record, Note(now, "normal", text))
+        if unpaced:
+            record = noted(record, Note(now, "unpaced", unpaced))
         log.info("began", rollout=case.rollout, service=case.service)
         self._world.deliver.tell(stories.began(record.state, now))
         keeper.put(record)

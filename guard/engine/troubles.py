@@ -45,6 +45,11 @@ class Trouble(Enum):
         Severity.CRITICAL,
         "the rollback is decided and NOT DONE: the bad release is serving",
     )
+    PAUSE = (
+        "ResumeDelayed",
+        Severity.CRITICAL,
+        "it is to go on and is STILL HELD at its first pods: the guard cannot let it go",
+    )
     WARDEN = (
         "GuardFails",
         Severity.CRITICAL,

@@ -16,7 +16,10 @@ from guard.core.errors import GuardError
 from guard.core.workloads import Mode
 from guard.engine.guardian import Guardian
 from guard.engine.keeper import Keeper
+from guard.engine.neighbours import Guarded
 from guard.engine.optin import OptIn
+from guard.engine.pacing import Pacer
+from guard.engine.past import Past
 from guard.engine.rights import RightsCheck
 from guard.engine.sight import Sight
 from guard.engine.tasks import persist
@@ -53,6 +56,8 @@ class Warden:
         self._troubles = Troubles(world, workload)
         self._rights = RightsCheck(world, workload)
         self._opt_in = OptIn(world, catalogue)
+        self._past = Past(world, workload)
+        self._pacer = Pacer(world, self._troubles)
         self._keeper: Keeper | None = None
         self._unread_uid = ""
         self._read_again_at = 0.0
@@ -111,6 +116,7 @@ class Warden:
             task.cancel()
             await asyncio.wait([task])
         await self._rights.close()
+        await self._past.close()
         if self._keeper is not None and not self._gone:
             if guardian is not None:
                 self._keeper.put(guardian.record)
@@ -138,6 +144,7 @@ class Warden:
         policy = self._catalogue.policy(snapshot)
         if policy is None or snapshot.itself:
             self._leave(snapshot)
+            await self._let_go(snapshot)
             return
         self._off = False
         self._troubles.concern(policy.service, policy.owner)
@@ -145,25 +152,36 @@ class Warden:
         if keeper is None:
             return
         self._guarded(now=True)
+        self._world.services.see(Guarded(snapshot, policy, self._past))
         self._rights.look(keeper)
         if snapshot.uid == keeper.memory.uid:
             keeper.look(snapshot)
         if self._task is None:
+            if snapshot.complete:
+                self._past.look(snapshot, policy)
             await self._between(keeper, snapshot)
 
     async def _between(self, keeper: Keeper, snapshot: Snapshot) -> None:
         """Look for a rollout to follow."""
         if keeper.open_record is None:
             if keeper.mode(snapshot) is Mode.OFF:
+                await self._let_go(snapshot)
                 return
             await self._opt_in.settle(keeper, snapshot)
         snapshot = self._snapshot or snapshot
         policy = self._catalogue.policy(snapshot)
         if policy is None or not snapshot.observed or snapshot.uid != keeper.memory.uid:
             return  # It changed meanwhile, or is about to: the next look is at hand.
-        record = await Sight(self._world, keeper).look(snapshot, policy)
+        record = await Sight(self._world, keeper, self._past).look(snapshot, policy)
         if record is not None:
             self._start(keeper, record)
+        else:
+            await self._let_go(snapshot)
+
+    async def _let_go(self, snapshot: Snapshot) -> None:
+        """What no rollout needs any more is put back as it was."""
+        if self._task is None:
+            await self._pacer.let_go(snapshot, self._keeper.newest if self._keeper else None)
 
     def _leave(self, snapshot: Snapshot) -> None:
         """Nobody asks for this workload to be guarded (any longer), or it is the guard."""
@@ -179,6 +197,8 @@ class Warden:
         self._guarded(now=False)
 
     def _guarded(self, *, now: bool) -> None:
+        if not now:
+            self._world.services.forget(self._workload)
         if self.guarding and not now:
             self._rights.drop()
             self._troubles.all_over()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from guard.core.workloads import Mode
+from guard.engine.neighbours import Services
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from guard.engine.board import Board
     from guard.engine.deliver import Deliverer
     from guard.engine.metrics import Metrics
-    from guard.engine.ports import Counters, Expressions, Platform, Prober
+    from guard.engine.ports import Alarms, Counters, Expressions, History, Platform, Prober
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,9 @@ class World:
     Attributes:
         counters: sources of counters in order of preference (direct scrape first).
         now: the wall clock, seconds since the epoch.
+        alarms: where alerts are read; None without Alertmanager.
+        history: where the past is looked up; None without Prometheus.
+        services: every guarded workload, for whoever depends on its service.
     """
 
     platform: Platform
@@ -91,3 +95,6 @@ class World:
     options: Options
     circuit: Circuit
     now: Callable[[], float] = field(default=time.time)
+    alarms: Alarms | None = None
+    history: History | None = None
+    services: Services = field(default_factory=Services)

@@ -32,11 +32,12 @@ _NAME = "prometheus-lookup"
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where Prometheus is, and how to sign in.
+    """Where a monitoring server is, and how to sign in.
 
     Attributes:
         timeout: for one question, seconds.
         ca_file: certificate authorities to trust; None: the system's.
+        whose: the server's name in messages.
     """
 
     url: str
@@ -46,6 +47,7 @@ class Address:
     token: SecretStr | None = None
     headers: Mapping[str, SecretStr] = field(default_factory=dict)
     ca_file: str | None = None
+    whose: str = "Prometheus"
 
 
 def address(settings: Settings) -> Address | None:

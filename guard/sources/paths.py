@@ -38,6 +38,10 @@ PATH_LABELS: Final = (
 """Labels in which usual instrumentations put the path: client_golang `handler`, Micrometer `uri`,
 OpenTelemetry `http_route`, Flask `endpoint` or `path`, Express `route` or `path`."""
 
+GRPC_SERVICE: Final = "grpc_service"
+GRPC_METHOD: Final = "grpc_method"
+"""Labels of gRPC interceptors; together they are the path of the HTTP/2 request."""
+
 _PARAMETER: Final = re.compile(r"\{[^/]*\}|<[^/]*>|:[^/]*|\*")
 _REST: Final = re.compile(r"\*\*|\{[^/]*(:path|\*)\}|<path:[^/]*>|\{\*[^/]*\}|\*")
 
@@ -62,6 +66,8 @@ def machine_paths(pod: Pod, container: str, scrape: Scrape) -> frozenset[str]:
 
 def path_of(labels: Mapping[str, str]) -> str | None:
     """The path that a series' labels say; None where none of them says one."""
+    if GRPC_SERVICE in labels and GRPC_METHOD in labels:
+        return _normal(f"/{labels[GRPC_SERVICE].lstrip('/')}/{labels[GRPC_METHOD]}")
     for label in PATH_LABELS:
         value = labels.get(label, "")
         if value.startswith("/"):

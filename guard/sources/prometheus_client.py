@@ -1,4 +1,4 @@
-"""Asks Prometheus, or a server that speaks its API, over HTTP: instant queries and nothing else.
+"""Asks Prometheus, or a server that speaks its API, over HTTP: instant and range queries.
 
 The law of this module: whatever happens on the way is an `Unavailable` with its reason, in time and
 without a secret in it. Foreign exceptions are mapped once (`failures.py`).
@@ -7,16 +7,13 @@ without a secret in it. Foreign exceptions are mapped once (`failures.py`).
 from __future__ import annotations
 
 import asyncio
-import base64
-import re
 import ssl
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
-from guard import __version__
-from guard.core.errors import ConfigurationError
 from guard.core.samples import Unavailable, UnavailableReason
+from guard.sources import sign_in
 from guard.sources.failures import TROUBLES, failure
 from guard.sources.lookup import address
 from guard.sources.prometheus_answers import ResultType, Series, read
@@ -65,10 +62,10 @@ class PrometheusClient:
         Raises:
             ConfigurationError: the certificate authorities, or a secret, cannot be used.
         """
-        self._url = f"{address.url.rstrip('/')}/api/v1/query"
+        self._api = f"{address.url.rstrip('/')}/api/v1/"
         self._limit = address.timeout
-        self._headers = _headers(address)
-        self._tls = _tls(address.ca_file)
+        self._headers = sign_in.headers(address)
+        self._tls = sign_in.tls(address)
         self._session: aiohttp.ClientSession | None = None
         self._method = "POST"
 
@@ -84,11 +81,17 @@ class PrometheusClient:
 
     async def vector(self, query: str) -> Answer:
         """Evaluate now an expression that gives an instant vector or a scalar."""
-        return await self._ask(query, (ResultType.VECTOR, ResultType.SCALAR))
+        form = {"query": query}
+        return await self._ask("query", form, (ResultType.VECTOR, ResultType.SCALAR))
 
     async def matrix(self, query: str) -> Answer:
         """Evaluate now a selector with a range: its raw samples, each with its own time."""
-        return await self._ask(query, (ResultType.MATRIX,))
+        return await self._ask("query", {"query": query}, (ResultType.MATRIX,))
+
+    async def range(self, query: str, since: float, until: float, step: float) -> Answer:
+        """Evaluate at every step of a span; times in seconds since the epoch, steps in seconds."""
+        times = {"start": f"{since:.3f}", "end": f"{until:.3f}", "step": f"{step:g}"}
+        return await self._ask("query_range", {"query": query, **times}, (ResultType.MATRIX,))
 
     async def close(self) -> None:
         """End every connection. Idempotent."""
@@ -96,10 +99,12 @@ class PrometheusClient:
         if session is not None:
             await session.close()
 
-    async def _ask(self, query: str, wanted: Collection[ResultType]) -> Answer:
+    async def _ask(
+        self, path: str, form: Mapping[str, str], wanted: Collection[ResultType]
+    ) -> Answer:
         try:
             async with asyncio.timeout(self._limit):
-                status, body = await self._persist(query)
+                status, body = await self._persist(path, form)
         except _TooLarge:
             words = f"the answer is larger than {BODY_AT_MOST / 1e6:g} MB"
             return Unavailable(UnavailableReason.TOO_LARGE, words)
@@ -109,21 +114,21 @@ class PrometheusClient:
             return await asyncio.to_thread(read, status, body, wanted)
         return read(status, body, wanted)
 
-    async def _persist(self, query: str) -> tuple[int, bytes]:
+    async def _persist(self, path: str, form: Mapping[str, str]) -> tuple[int, bytes]:
         """Ask a second time where the first met a replica that is gone, or an old connection."""
         try:
-            status, body = await self._send(query)
+            status, body = await self._send(path, form)
         except (ssl.SSLError, TimeoutError):
             raise
         except (aiohttp.ClientConnectionError, ConnectionError):
-            return await self._send(query)
+            return await self._send(path, form)
         if status == _METHOD_NOT_ALLOWED and self._method == "POST":
             self._method = "GET"
         elif status not in _GONE or body.lstrip().startswith(b"{"):
             return status, body
-        return await self._send(query)
+        return await self._send(path, form)
 
-    async def _send(self, query: str) -> tuple[int, bytes]:
+    async def _send(self, path: str, form: Mapping[str, str]) -> tuple[int, bytes]:
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=CONNECTIONS, ssl=self._tls)
             # The cookies of a load balancer would tie the guard to one replica, dead or alive.
@@ -133,11 +138,10 @@ class PrometheusClient:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None),
             )
-        form = {"query": query}
         body, in_url = (form, None) if self._method == "POST" else (None, form)
         # A redirect would carry the headers, and a secret with them, to whatever it names.
         async with self._session.request(
-            self._method, self._url, data=body, params=in_url, allow_redirects=False
+            self._method, self._api + path, data=body, params=in_url, allow_redirects=False
         ) as answer:
             return answer.status, await _body(answer)
 
@@ -159,28 +163,3 @@ async def _body(answer: aiohttp.ClientResponse) -> bytes:
         if len(body) > BODY_AT_MOST:
             raise _TooLarge
     return bytes(body)
-
-
-def _headers(address: Address) -> Mapping[str, str]:
-    headers = {"User-Agent": f"deployment-guard/{__version__}", "Accept": "application/json"}
-    headers.update((name, value.get_secret_value()) for name, value in address.headers.items())
-    if address.token is not None:
-        headers["Authorization"] = f"Bearer {address.token.get_secret_value()}"
-    elif address.username is not None and address.password is not None:
-        pair = f"{address.username}:{address.password.get_secret_value()}"
-        headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
-    for name, value in headers.items():
-        if re.search(r"[\r\n\0]", name + value):
-            message = f"Prometheus: the header {name!r} would hold a line break; mend its value"
-            raise ConfigurationError(message)
-    return headers
-
-
-def _tls(ca_file: str | None) -> ssl.SSLContext | bool:
-    if ca_file is None:
-        return True
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except (OSError, ValueError):
-        message = f"Prometheus: {ca_file} holds no certificate authority; name a PEM file"
-        raise ConfigurationError(message) from None

@@ -17,7 +17,7 @@ from guard.sources.prometheus_targets import SOURCE, readings
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from guard.core.policy import Ratio, Scrape
+    from guard.core.policy import Scrape, Sli
     from guard.core.samples import CounterSample
     from guard.core.workloads import Pod
     from guard.sources.ledger import Ledger
@@ -57,10 +57,10 @@ class PrometheusCounters:
         self._replicas = replicas
         self._machines = Machines(ledger, PrometheusScrapes(interval, replicas))
         self._desks: dict[Question, Desk] = {}
-        self._kept: dict[tuple[Ratio, str], dict[str, Reading]] = {}
+        self._kept: dict[tuple[Sli, str], dict[str, Reading]] = {}
 
     async def read(
-        self, sli: Ratio, pods: Sequence[Pod], scrape: Scrape
+        self, sli: Sli, pods: Sequence[Pod], scrape: Scrape
     ) -> Mapping[str, CounterSample]:
         """Read every pod's account, as of the newest scrape that Prometheus has of it."""
         if not pods:
@@ -91,7 +91,7 @@ class PrometheusCounters:
         return self._desks[asked]
 
     def _settle(
-        self, sli: Ratio, pod: Pod, found: Mapping[str, Reading | NoData]
+        self, sli: Sli, pod: Pod, found: Mapping[str, Reading | NoData]
     ) -> Mapping[str, Reading | NoData]:
         """Complete the readings of one pod, or say why it has none."""
         key = sli, pod.uid
@@ -109,7 +109,7 @@ class PrometheusCounters:
             return read
         return others or found or _absent(kept, age)
 
-    def _keep(self, key: tuple[Ratio, str], read: dict[str, Reading]) -> None:
+    def _keep(self, key: tuple[Sli, str], read: dict[str, Reading]) -> None:
         if key not in self._kept:
             oldest = self._now() - _FORGET_AFTER
             self._kept = {

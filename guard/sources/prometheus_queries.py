@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from guard.core.policy import Matcher, MatchOp, Ratio
+from guard.core.buckets import bucket_pattern
+from guard.core.policy import Latency, Matcher, MatchOp
 from guard.sources.prometheus_answers import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from guard.core.policy import Sli
     from guard.core.workloads import Pod
 
 UP: Final = "up"
@@ -48,17 +50,21 @@ class Question:
 
 
 @lru_cache(maxsize=1024)
-def question(sli: Ratio) -> Question:
+def question(sli: Sli) -> Question:
     """The question that an indicator asks. Bad requests are told from the others by their labels.
 
-    Where bad and total are two metrics only the matchers that both have are sent.
+    Where bad and total are two metrics only the matchers that both have are sent. Of a histogram's
+    buckets only that of the threshold is asked for.
     """
-    if sli.bad.metric == sli.total.metric:
-        shared = sli.total.matchers
+    total, told_by = sli.selectors
+    if told_by.metric == total.metric:
+        shared = total.matchers
     else:
-        shared = tuple(m for m in sli.total.matchers if m in sli.bad.matchers)
+        shared = tuple(m for m in total.matchers if m in told_by.matchers)
+    if isinstance(sli, Latency):
+        shared = (*shared, Matcher("le", MatchOp.REGEX, bucket_pattern(sli.bound)))
     loosened = (_loosened(matcher) for matcher in shared)
-    metrics = tuple(sorted({sli.bad.metric, sli.total.metric}))
+    metrics = tuple(sorted({told_by.metric, total.metric}))
     return Question(metrics, tuple(matcher for matcher in loosened if matcher is not None))
 
 

@@ -14,8 +14,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from guard.core.counting import CLOCK_SKEW
-from guard.core.policy import Matcher, MatchOp, Ratio, Selector
+from guard.core.policy import Latency, Matcher, MatchOp, Selector
 from guard.core.samples import NoData, NoDataReason, Reading
+from guard.sources import buckets
 from guard.sources.matching import TARGET_LABELS, compiled
 from guard.sources.paths import known_paths, machine_paths, path_of
 from guard.sources.prometheus_answers import NAME
@@ -25,7 +26,7 @@ from guard.sources.prometheus_queries import PROCESS_START, UP
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from guard.core.policy import Scrape
+    from guard.core.policy import Scrape, Sli
     from guard.core.workloads import Pod
     from guard.sources.prometheus_answers import Series
 
@@ -53,7 +54,7 @@ class _Target:
     ended: tuple[Series, ...]
 
 
-def readings(series: Sequence[Series], sli: Ratio, pod: Pod, scrape: Scrape) -> dict[str, Found]:
+def readings(series: Sequence[Series], sli: Sli, pod: Pod, scrape: Scrape) -> dict[str, Found]:
     """What one pod's series say.
 
     Args:
@@ -146,13 +147,12 @@ def _container(labels: Mapping[str, str], pod: Pod) -> str:
     return ""
 
 
-def _read(target: _Target, sli: Ratio, pod: Pod, scrape: Scrape) -> Found:
+def _read(target: _Target, sli: Sli, pod: Pod, scrape: Scrape) -> Found:
     if target.up is not None and _value(target.up) != 1.0:
         gone = math.isnan(_value(target.up))
         words = "its series have ended" if gone else "Prometheus cannot scrape it: up is 0"
         return NoData(NoDataReason.STALE, words)
-    total = _selected(target, sli.total, sli)
-    bad = _selected(target, sli.bad, sli)
+    total, bad = (_selected(target, selector, sli) for selector in sli.selectors)
     for absent in (total, bad):
         if isinstance(absent, NoData):
             return absent
@@ -167,9 +167,14 @@ def _read(target: _Target, sli: Ratio, pod: Pod, scrape: Scrape) -> Found:
     paths = {id(one): path_of(one.labels) for one in (*total, *bad)}
     users = [one for one in total if paths[id(one)] not in machines]
     errors = [one for one in bad if paths[id(one)] not in machines]
+    counted: float | None = math.fsum(map(_value, errors)) if bad else None
+    if isinstance(sli, Latency):
+        if counted is None or len(errors) != len(users):
+            return buckets.missing(sli)
+        counted = math.fsum(map(_value, users)) - counted
     return Reading(
         total=math.fsum(map(_value, users)),
-        bad=math.fsum(map(_value, errors)) if bad else None,
+        bad=counted,
         at=max(map(_at, (*total, *bad))),
         source=SOURCE,
         process_start=_process_start(target),
@@ -177,7 +182,7 @@ def _read(target: _Target, sli: Ratio, pod: Pod, scrape: Scrape) -> Found:
     )
 
 
-def _selected(target: _Target, selector: Selector, sli: Ratio) -> list[Series] | NoData:
+def _selected(target: _Target, selector: Selector, sli: Sli) -> list[Series] | NoData:
     """The target's live series that a selector selects; NO_LABEL where it asks for an unknown one.
 
     A misspelt label would else select nothing, and no errors at all are what a good release has.
@@ -189,10 +194,16 @@ def _selected(target: _Target, selector: Selector, sli: Ratio) -> list[Series] |
     if unknown is not None:
         return unknown
     tests = _tests(selector)
-    return [one for one in named if all(test(one.labels) for test in tests)]
+    bound = buckets.bound_of(sli, selector)
+    return [
+        one
+        for one in named
+        if all(test(one.labels) for test in tests)
+        and (bound is None or buckets.is_bound(one.labels, bound))
+    ]
 
 
-def _without(target: _Target, sli: Ratio) -> NoData:
+def _without(target: _Target, sli: Sli) -> NoData:
     """Why there is no total: the target answers without it, or does not answer any more."""
     ended = [one for one in target.ended if one.labels[NAME] == sli.total.metric]
     if any(math.isnan(_value(one)) for one in ended):

@@ -10,13 +10,16 @@ from functools import lru_cache
 from math import fsum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from guard.core.policy import Latency
 from guard.core.samples import NoData, NoDataReason, Reading, Unavailable, UnavailableReason
-from guard.sources import paths
+from guard.sources import buckets, paths
 from guard.sources.exposition import Malformed
 from guard.sources.matching import compiled
 
 if TYPE_CHECKING:
-    from guard.core.policy import Ratio, Selector
+    from collections.abc import Mapping
+
+    from guard.core.policy import Selector, Sli
     from guard.core.samples import CounterSample
     from guard.sources.exposition import Series
     from guard.sources.pages import Page
@@ -50,11 +53,10 @@ class _Selected(NamedTuple):
 class _Asked:
     """One selector, asked again and again."""
 
-    def __init__(
-        self, selector: Selector, target_labels: frozenset[str], machines: frozenset[str]
-    ) -> None:
+    def __init__(self, selector: Selector, sli: Sli, machines: frozenset[str]) -> None:
         self.metric = selector.metric
-        self._match = compiled(selector, target_labels)
+        self._match = compiled(selector, sli.target_labels)
+        self._bound = buckets.bound_of(sli, selector)
         self._machines = machines
         self._meanings: dict[bytes, _Meaning] = {}
 
@@ -74,11 +76,22 @@ class _Asked:
         unknown = self._match.unknown_label(labels) if series else None
         return unknown or _Selected(bool(series), users, frozenset(found))
 
+    def selects(self, labels: Mapping[str, str]) -> bool:
+        """Whether a series with these exposed labels is selected."""
+        fits = self._bound is None or buckets.is_bound(labels, self._bound)
+        return fits and self._match(labels)
+
+    def bounds(self, page: Page) -> list[float]:
+        """The bounds of the buckets that the selector selects but for their bounds."""
+        return buckets.bounds(
+            one.labels for one in page.series(self.metric) if self._match(one.labels)
+        )
+
     def _work_out(self, one: Series) -> _Meaning:
         if len(self._meanings) >= _MEANINGS_AT_MOST:
             self._meanings.clear()
         labels = one.labels
-        meaning = _Meaning(frozenset(labels), self._match(labels), paths.path_of(labels))
+        meaning = _Meaning(frozenset(labels), self.selects(labels), paths.path_of(labels))
         self._meanings[one.block] = meaning
         return meaning
 
@@ -86,7 +99,7 @@ class _Asked:
 class Question:
     """One indicator, asked of pods whose machines ask for the same paths."""
 
-    def __init__(self, sli: Ratio, machines: frozenset[str]) -> None:
+    def __init__(self, sli: Sli, machines: frozenset[str]) -> None:
         """Nothing is known yet of any label.
 
         Args:
@@ -95,14 +108,16 @@ class Question:
         """
         self._sli = sli
         self._machines = machines
-        self._total = _Asked(sli.total, sli.target_labels, machines)
-        self._bad = _Asked(sli.bad, sli.target_labels, machines)
+        total, told_by = sli.selectors
+        self._total = _Asked(total, sli, machines)
+        self._bad = _Asked(told_by, sli, machines)
 
     def answer(self, page: Page) -> CounterSample:
         """What one page says, machines' rates not yet set off.
 
         Returns:
-            The reading; NO_SERIES or NO_LABEL where the selectors find nothing; MALFORMED.
+            The reading; NO_SERIES, NO_LABEL or NO_BUCKET where the selectors find nothing;
+            MALFORMED.
         """
         try:
             total, bad = self._total.select(page), self._bad.select(page)
@@ -118,9 +133,14 @@ class Question:
         if not total.paths:
             words = f"no exposed series matches {self._sli.total.text}"
             return NoData(NoDataReason.NO_SERIES, words)
+        counted: float | None = _sum(bad.users) if bad.paths else None
+        if isinstance(self._sli, Latency):
+            if counted is None or len(bad.users) != len(total.users):
+                return buckets.missing(self._sli, self._bad.bounds(page))
+            counted = _sum(total.users) - counted
         return Reading(
             total=_sum(total.users),
-            bad=_sum(bad.users) if bad.paths else None,
+            bad=counted,
             at=_exposed_at(total.users) or page.at,
             source=SOURCE,
             process_start=start,
@@ -129,7 +149,7 @@ class Question:
 
 
 @lru_cache(maxsize=256)
-def ask(sli: Ratio, machines: frozenset[str]) -> Question:
+def ask(sli: Sli, machines: frozenset[str]) -> Question:
     """The question about one indicator, with all that is known already of its labels."""
     return Question(sli, machines)
 

@@ -20,7 +20,7 @@ from guard.sources.trust import Trust
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from guard.core.policy import Ratio, Scrape
+    from guard.core.policy import Scrape, Sli
     from guard.core.samples import CounterSample
     from guard.core.workloads import Pod
     from guard.sources.ledger import Ledger
@@ -55,7 +55,7 @@ class Scraper:
         self._trust = Trust()
 
     async def read(
-        self, sli: Ratio, pods: Sequence[Pod], scrape: Scrape
+        self, sli: Sli, pods: Sequence[Pod], scrape: Scrape
     ) -> Mapping[str, CounterSample]:
         """Read every pod's accounts in one burst.
 
@@ -73,7 +73,7 @@ class Scraper:
         """End every connection. Idempotent."""
         await self._pages.close()
 
-    async def _pod(self, sli: Ratio, pod: Pod, scrape: Scrape, access: Access) -> _Samples:
+    async def _pod(self, sli: Sli, pod: Pod, scrape: Scrape, access: Access) -> _Samples:
         found = targets(pod, scrape)
         if isinstance(found, NoData):
             return {f"{pod.uid}/": found}
@@ -90,7 +90,7 @@ class Scraper:
         return samples
 
     async def _sample(
-        self, sli: Ratio, pod: Pod, target: Target, scrape: Scrape, page: Page
+        self, sli: Sli, pod: Pod, target: Target, scrape: Scrape, page: Page
     ) -> CounterSample:
         question = ask(sli, paths.machine_paths(pod, target.container, scrape))
         if len(page.exposition.body) > _ASIDE:

@@ -13,7 +13,7 @@ from typing import Final
 
 import jinja2
 
-from guard.web import quantities
+from guard.core import quantities
 
 TYPES: Final = {
     "css": "text/css",

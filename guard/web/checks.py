@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from guard.core.evidence.statistics import wilson
 from guard.core.findings import Verdict
+from guard.core.quantities import count, duration, e_value, percent
 from guard.core.verdicts import E_TOO_HIGH_TO_PROMOTE
 from guard.web import words
 from guard.web.figures import Bar, Whisker, log_bar, scale, whisker
-from guard.web.quantities import count, duration, e_value, percent
 from guard.web.words import Words
 
 if TYPE_CHECKING:
@@ -62,7 +62,13 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check's answer."""
+    """One check's answer.
+
+    Attributes:
+        question: what it asks, in words.
+        why: what the answer rests on, (label, text) each.
+        otherwise: what would have decided otherwise; empty where nothing is known to.
+    """
 
     name: str
     kind: str
@@ -73,12 +79,17 @@ class Check:
     query: str
     counted: Counted | None
     numbers: tuple[tuple[str, str], ...]
+    question: str = ""
+    why: tuple[tuple[str, str], ...] = ()
+    otherwise: str = ""
 
 
 def check(finding: Mapping[str, Any]) -> Check:
     """Read one finding."""
     numbers: Numbers = finding["numbers"]
     kind = words.KINDS.get(finding["kind"], finding["kind"])
+    # A guard before this one, asked by `guard explain --server`, explained nothing.
+    explained = finding.get("explanation") or {}
     return Check(
         name=finding["check"],
         kind=kind if kind != finding["check"] else "",
@@ -89,6 +100,9 @@ def check(finding: Mapping[str, Any]) -> Check:
         query=finding["query"],
         counted=_counted(numbers) if finding["counted"] and "total" in numbers else None,
         numbers=tuple((name, f"{value:.6g}") for name, value in numbers.items()),
+        question=explained.get("question", ""),
+        why=tuple((line["label"], line["text"]) for line in explained.get("lines", ())),
+        otherwise=explained.get("otherwise", ""),
     )
 
 

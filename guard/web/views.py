@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from guard.core.findings import Verdict
+from guard.core.quantities import duration
 from guard.core.states import ENDS, Hold, Phase
 from guard.core.workloads import Mode
 from guard.web import words
 from guard.web.checks import Check, check
 from guard.web.figures import Bar, place
-from guard.web.quantities import duration
 from guard.web.words import Words
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def card(head: Head) -> Card:
 
 def _needs_person(head: Head, phase: Phase) -> bool:
     """Held, beyond the guard's reach, or failed while it was told to change nothing."""
-    failed = head["verdict"] == Verdict.FAIL.value and phase in _JUDGING
+    failed = head["verdict"] == Verdict.FAIL.value and phase in (*_JUDGING, Phase.WATCHING)
     return failed or phase in (Phase.HELD, Phase.ROLLBACK_FAILED)
 
 

@@ -60,7 +60,8 @@ PHASES: Final[dict[Phase, Words]] = {
     ),
     Phase.WATCHING: Words(
         "Watching",
-        "This release proved good enough. The guard keeps looking after it.",
+        "This release proved good enough, and is what a rollback would return to. The guard keeps "
+        "looking after it for a while.",
         tone="good",
     ),
     Phase.PROMOTED: Words(
@@ -219,15 +220,22 @@ OUTCOMES: Final[dict[OutcomeKind, Words]] = {
 
 KINDS: Final[dict[str, str]] = {
     "error_ratio": "error ratio",
+    "slow_ratio": "slow ratio",
+    "worse_than_stable": "worse than stable",
     "health": "health endpoint",
     "pods": "pods",
     "promql": "PromQL",
+    "alerts": "alerts",
 }
 
 NOTES: Final[dict[str, str]] = {
     "began": "Began",
     "rehearsed": "Rehearsed",
     "baking": "Baking",
+    "normal": "Normal",
+    "promoted": "Promoted",
+    "late": "Late",
+    "late over": "Late: over",
     "suspended": "Suspended",
     "blind": "Blind",
     "held": "Held",

@@ -7,7 +7,7 @@ import os
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from click.testing import CliRunner
@@ -20,6 +20,7 @@ from guard.config.selectors import selector
 from guard.config.settings import Settings
 from guard.core.actions import Rights
 from guard.core.errors import TemporaryError
+from guard.core.policy import Step
 from guard.core.samples import NoData, NoDataReason, Reading
 from guard.core.workloads import Pod, Revision, Snapshot, WorkloadId
 from guard.sources.lookup import Series
@@ -117,6 +118,27 @@ async def kinds(world: Live, service: Service = ORDERS) -> list[str]:
 async def test_nothing_is_found_where_all_is_well() -> None:
     scrape = Pods(Reading(5.0, None, 1.0, "scrape"))
     assert await kinds(live(Cluster(SNAPSHOT), scrape, Prometheus())) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "a release is held at 1 pod beside 4, 20% of the traffic"),
+        ({"max_unavailable": 1}, "(at most 2: Kubernetes is faster at times)"),
+        ({"max_surge": 4}, "a release is held at 4 pods beside 4, 50% of the traffic"),
+        ({"strategy": "Recreate"}, "the strategy Recreate has no first pods"),
+        ({"replicas": 0}, "from 0 on all pods are the release's"),
+    ],
+    ids=["1 and 0", "25% and 25%", "100%", "Recreate", "no pods"],
+)
+async def test_a_paced_service_is_told_its_first_step(changes: dict[str, Any], words: str) -> None:
+    paced = replace(ORDERS, policy=replace(ORDERS.policy, pace=(Step.FIRST,)))
+    snapshot = replace(SNAPSHOT, **{"replicas": 4, **changes})
+    (finding,) = await ask([paced], live(Cluster(snapshot)))
+    assert words in str(finding)
+    assert not finding.serious
+    level = "note" if finding.kind is LiveKind.FIRST_STEP else "warning"
+    assert str(finding).startswith(f"orders: {level} [")
 
 
 async def test_a_workload_that_does_not_exist_is_named() -> None:

@@ -37,7 +37,7 @@ def guard(*arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedP
 def test_help_names_every_command() -> None:
     told = CliRunner().invoke(main, ["--help"])
     assert told.exit_code == 0
-    assert all(name in told.output for name in ("run", "check", "demo"))
+    assert all(name in told.output for name in ("run", "check", "discover", "explain", "demo"))
 
 
 def test_help_imports_none_of_the_libraries_that_take_time(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_help_imports_none_of_the_libraries_that_take_time(tmp_path: Path) -> No
 def test_a_command_that_does_not_exist_is_told_which_do() -> None:
     told = CliRunner().invoke(main, ["guard"])
     assert told.exit_code == 2
-    assert "no command 'guard'; there are run, check, demo" in told.output
+    assert "no command 'guard'; there are run, check, discover, explain, demo" in told.output
 
 
 def test_version_is_the_packages() -> None:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from guard.config.defaults import DEFAULT_INDICATORS, default_policies, default_policy
+from guard.config.presets import PER_REVISION
 from guard.core.policy import ErrorRatio, Health, Pods
 from guard.core.workloads import WorkloadId
 
 WORKLOAD = WorkloadId("kubernetes", "shop", "cart")
 
 
-def test_the_usual_counter_is_tried_with_each_usual_label_and_then_without() -> None:
+def test_every_per_revision_preset_is_tried_in_order_and_then_none() -> None:
     policies = default_policies(WORKLOAD)
     tried = [
-        check.objective.sli.bad.text
+        check.objective.sli
         for policy in policies
         for check in policy.checks
         if isinstance(check, ErrorRatio)
     ]
-    assert tried == [
+    assert tried == [one.indicator for one in PER_REVISION]
+    assert [sli.text for sli in tried[:3]] == [
         'http_requests_total{code=~"5.."}',
         'http_requests_total{status=~"5.."}',
         'http_requests_total{status_code=~"5.."}',

@@ -16,11 +16,13 @@ from guard.core.policy import (
     OnBlind,
     OnFail,
     OnInconclusive,
+    OnLateFail,
     OnShared,
     Pods,
     Policy,
     Promql,
     Scrape,
+    Step,
 )
 from guard.core.workloads import WorkloadId
 
@@ -61,10 +63,14 @@ rollout:
         timeout: 500ms, failures: 2}
     - pods: {name: kube, ready_within: 1m}
     - promql: {name: queue depth, expr: q, below: -1, failures: 1, every: 10s}
+  pace: [first]
+  narrow: false
   on_fail: notify
   on_blind: {patience: 3m, then: notify}
   on_inconclusive: rollback
   on_shared: rollback
+  watch: 45m
+  on_late_fail: rollback
   scrape: {container: app, port: 9090, path: /m, scheme: https, ca_file: /ca, token_file: /t}
   false_abort: 0.1%
   false_promote: 10%
@@ -111,10 +117,14 @@ def test_every_key_reaches_the_policy(tmp_path: Path) -> None:
         on_blind=OnBlind.NOTIFY,
         on_inconclusive=OnInconclusive.ROLLBACK,
         on_shared=OnShared.ROLLBACK,
+        watch=2700.0,
+        on_late_fail=OnLateFail.ROLLBACK,
         alpha=0.001,
         beta=0.1,
         trust_after=7200.0,
         scrape=Scrape("app", 9090, "/m", "https", "/ca", "/t"),
+        pace=(Step.FIRST,),
+        narrow=False,
         on_fail_stated=True,
     )
 

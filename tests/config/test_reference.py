@@ -9,10 +9,12 @@ import pytest
 
 from guard.config.load import SourceFile, parse
 from guard.config.models import (
+    AlertsModel,
     CheckModel,
     ErrorRatioModel,
     HealthModel,
     KubernetesModel,
+    LatencyModel,
     Model,
     ObjectiveModel,
     OnBlindModel,
@@ -23,7 +25,9 @@ from guard.config.models import (
     ScrapeModel,
     SliModel,
     SloFile,
+    SlowRatioModel,
     WorkloadModel,
+    WorseThanStableModel,
 )
 
 PAGE = (Path(__file__).parents[2] / "docs" / "slo-file.md").read_text(encoding="utf-8")
@@ -35,12 +39,16 @@ WHERE: dict[type[Model], str] = {
     ObjectiveModel: "### `objectives[]`",
     SliModel: "### `objectives[]`",
     RatioModel: "### `objectives[]`",
+    LatencyModel: "### `objectives[]`",
     RolloutModel: "## The policy: `rollout`",
     OnBlindModel: "## The policy: `rollout`",
     ErrorRatioModel: "### `error_ratio`",
+    SlowRatioModel: "### `slow_ratio`",
+    WorseThanStableModel: "### `worse_than_stable`",
     HealthModel: "### `health`",
     PodsModel: "### `pods`",
     PromqlModel: "### `promql`",
+    AlertsModel: "### `alerts`",
     ScrapeModel: "### `scrape`",
 }
 

@@ -117,8 +117,9 @@ def test_a_secret_may_stand_in_a_file_and_never_shows(
     text = "Key=seeded-secret" if secret.endswith("headers") else "seeded-secret"
     (tmp_path / "secret").write_text(f"{text}\n", encoding="utf-8")
     monkeypatch.setenv(f"GUARD_{secret.upper()}_FILE", str(tmp_path / "secret"))
-    if secret == "prometheus_password":
-        monkeypatch.setenv("GUARD_PROMETHEUS_USERNAME", "guard")
+    if secret.endswith("password"):
+        server = secret.removesuffix("_password").upper()
+        monkeypatch.setenv(f"GUARD_{server}_USERNAME", "guard")
     settings = load_settings(NOWHERE)
     value = getattr(settings, secret)
     held = value["Key"] if isinstance(value, dict) else value

@@ -31,7 +31,15 @@ from guard.core.workloads import Mode, Revision, WorkloadId
 BEGAN = 1000.0
 GOOD = KnownGood(Revision("old", "c-old", 1, "rs-old", 0.0), 0.0, "was promoted")
 BAD = Revision("new", "c-new", 2, "rs-new", BEGAN, images=("registry.example/team/auth:2",))
-POLICY = Policy("auth-service", "team-identity", (Pods(),), bake=10.0, deadline=60.0, patience=20.0)
+POLICY = Policy(
+    "auth-service",
+    "team-identity",
+    (Pods(),),
+    bake=10.0,
+    deadline=60.0,
+    patience=20.0,
+    watch=0.0,
+)
 FACTS = Facts(mode=Mode.ACT, known_good=GOOD)
 
 

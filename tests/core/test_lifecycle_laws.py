@@ -13,7 +13,7 @@ from guard.core.actions import KnownGood, Outcome, OutcomeKind
 from guard.core.findings import Verdict
 from guard.core.notices import Stage
 from guard.core.obstacles import obstacle
-from guard.core.policy import OnBlind, OnFail, OnInconclusive, OnShared
+from guard.core.policy import OnBlind, OnFail, OnInconclusive, OnLateFail, OnShared
 from guard.core.states import (
     Act,
     Acted,
@@ -73,12 +73,15 @@ PREFIXES: list[list[tuple[Event, float]]] = [
     [(judged(Verdict.FAIL), 1.0)],
     [(judged(Verdict.WAIT, hold=True), 1.0), (judged(Verdict.FAIL), 1.0)],
     [(judged(Verdict.BLIND), 1.0), (judged(Verdict.BLIND), 30.0)],
+    [(judged(Verdict.PASS), 1.0), (judged(Verdict.PASS), 15.0)],
+    [(judged(Verdict.PASS), 1.0), (judged(Verdict.PASS), 15.0), (judged(Verdict.FAIL), 1.0)],
     [
         (judged(Verdict.FAIL), 1.0),
         (Acted(Outcome(OutcomeKind.PATCHED, BEGAN)), 1.0),
     ],
 ]
 """Beginnings that chance alone would seldom find."""
+PROMOTED = {Phase.WATCHING, Phase.PROMOTED}
 STEPS = st.builds(
     lambda first, then: [*first, *then],
     st.sampled_from(PREFIXES),
@@ -91,6 +94,8 @@ POLICIES = st.fixed_dictionaries(
         "on_inconclusive": st.sampled_from(list(OnInconclusive)),
         "on_shared": st.sampled_from(list(OnShared)),
         "bake": st.sampled_from([0.0, 10.0]),
+        "watch": st.sampled_from([0.0, 30.0, 1800.0]),
+        "on_late_fail": st.sampled_from(list(OnLateFail)),
         "on_fail_stated": BOOLS,
     }
 )
@@ -109,7 +114,7 @@ def test_law_1_blindness_alone_never_rolls_back_and_never_promotes(
 ) -> None:
     story = told(policy, steps)
     assert not story.acts
-    assert story.phase is not Phase.PROMOTED
+    assert story.phase not in (Phase.WATCHING, Phase.PROMOTED)
 
 
 @given(POLICIES, STEPS)
@@ -118,12 +123,28 @@ def test_law_2_a_promotion_comes_from_a_pass_after_the_bake_alone(
 ) -> None:
     story = Story(State(case=case(**policy), phase=Phase.PROGRESSING, since=BEGAN))
     for event, after in steps:
+        before = story.phase
         story.take(event, after)
-        if story.phase is Phase.PROMOTED and story.last:
+        promoted = {before, story.phase} & PROMOTED == {story.phase} and before is not story.phase
+        if promoted:
             assert story.state.verdict is Verdict.PASS
             assert story.state.elapsed >= policy["bake"]
-        trusted = any(isinstance(command, Trust) for command in story.last)
-        assert trusted == (story.phase is Phase.PROMOTED and bool(story.last))
+        assert promoted == any(isinstance(command, Trust) for command in story.last)
+
+
+@given(POLICIES, STEPS)
+def test_a_watched_release_ends_promoted_or_rolled_back(
+    policy: dict[str, Any], steps: list[tuple[Event, float]]
+) -> None:
+    story = Story(State(case=case(**policy), phase=Phase.PROGRESSING, since=BEGAN))
+    watched = False
+    for event, after in steps:
+        watched = watched or story.phase is Phase.WATCHING
+        story.take(event, after)
+        if watched and not story.acts:
+            assert story.phase in PROMOTED
+    if watched:
+        assert sum(isinstance(command, Trust) for command in story.commands) == 1
 
 
 @given(POLICIES, STEPS)
@@ -136,8 +157,12 @@ def test_law_5_and_7_at_most_one_rollback_to_a_known_good_revision_with_nothing_
         story.take(event, after)
         for act in (command for command in story.last if isinstance(command, Act)):
             assert act.intent.known_good == GOOD
-            assert obstacle(before, event.facts) is None  # type: ignore[union-attr]
-            assert policy["on_fail"] is OnFail.ROLLBACK
+            if before.phase is Phase.WATCHING:
+                assert policy["on_late_fail"] is OnLateFail.ROLLBACK
+                assert event.facts.mode is Mode.ACT  # type: ignore[union-attr]
+            else:
+                assert obstacle(before, event.facts) is None  # type: ignore[union-attr]
+                assert policy["on_fail"] is OnFail.ROLLBACK
     assert len(story.acts) <= 1
 
 

@@ -116,16 +116,19 @@ class Records:
 
 def _rollout(document: dict[str, Any]) -> Rollout:
     intent, stable = document.get("intent"), document.get("stable")
+    # A release that is still watched is promoted: for the scenarios its rollout is over.
+    watched = document["phase"] == "watching"
+    promoted_at = next((e["at"] for e in document["timeline"] if e["kind"] == "promoted"), None)
     return Rollout(
         id=document["rollout"],
-        phase=document["phase"],
+        phase="promoted" if watched else document["phase"],
         hold=document.get("hold"),
         verdict=document.get("verdict", ""),
         text=document.get("text", ""),
         candidate=document["candidate"]["hash"],
         stable=stable["hash"] if stable else None,
         began_at=document["began_at"],
-        ended_at=document.get("ended_at"),
+        ended_at=promoted_at if watched else document.get("ended_at"),
         decided_at=intent["decided_at"] if intent else None,
         timeline=tuple(Entry(e["at"], e["kind"], e["text"]) for e in document["timeline"]),
         findings=tuple(document.get("findings", ())),

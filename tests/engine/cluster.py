@@ -8,14 +8,32 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from guard.core.actions import Intent, KnownGood, Outcome, OutcomeKind, Rehearsal, Rights
+from guard.core.actions import (
+    Intent,
+    KnownGood,
+    Outcome,
+    OutcomeKind,
+    PauseIntent,
+    Rehearsal,
+    Rights,
+)
 from guard.core.samples import NoData, NoDataReason, Reading, Unavailable, UnavailableReason
 from guard.core.ticks import ProbeAnswer
-from guard.core.workloads import Container, Gone, Mode, Pod, Revision, Snapshot, WorkloadId
+from guard.core.workloads import (
+    Container,
+    Gone,
+    GuardPause,
+    Mode,
+    Pod,
+    Revision,
+    Snapshot,
+    WorkloadId,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -25,6 +43,8 @@ if TYPE_CHECKING:
     from guard.core.samples import CounterSample, Sample
 
 EPOCH = 1_700_000_000.0
+STEP_AFTER = 0.5
+"""Seconds after which the controller of a stepwise workload brings up more than the first pod."""
 AUTH = WorkloadId("kubernetes", "shop", "auth-service")
 
 
@@ -35,10 +55,15 @@ def now() -> float:
 
 @dataclass
 class Traffic:
-    """What users ask of one content, requests a second and the share that fails."""
+    """What users ask of one content, requests a second and the share that fails.
+
+    A share fails from so many seconds of a pod's readiness on, for so many seconds.
+    """
 
     rate: float = 12.5
     errors: float = 0.0
+    since: float = 0.0
+    lasts: float = math.inf
 
 
 @dataclass
@@ -57,6 +82,8 @@ class Deployment:
     itself: bool = False
     migration: str | None = None
     observed: bool = True
+    pause: GuardPause | None = None
+    stepwise: bool = False
     intent: str = ""
     generation: int = 0
     revisions: list[Revision] = field(default_factory=list)
@@ -69,7 +96,7 @@ class Deployment:
     @property
     def complete(self) -> bool:
         mine = [pod for pod in self.pods if pod.revision == self.current.hash and pod.ready]
-        return len(mine) == self.replicas == len(self.pods)
+        return self.pause is None and len(mine) == self.replicas == len(self.pods)
 
     def apply(self, content: str, name: str | None = None) -> None:
         """Put a template in force; `name` tells templates of one content apart (a restart)."""
@@ -78,15 +105,22 @@ class Deployment:
             return
         number = self.revisions[0].number + 1 if self.revisions else 1
         others = [revision for revision in self.revisions if revision.hash != name]
+        if self.held:
+            # The controller itself removes the held candidate first.
+            self.pods = [pod for pod in self.pods if pod.revision != self.current.hash]
         revision = Revision(name, f"content-{content}", number, f"rs-{name}", now())
         self.revisions = [revision, *others]
         self.generation += 1
         self._spawn(revision)
         self.changed()
 
-    def _spawn(self, revision: Revision) -> None:
+    def _spawn(self, revision: Revision, *, going_on: bool = False) -> None:
         mine = sum(pod.revision == revision.hash for pod in self.pods)
-        for _ in range(self.replicas - mine):
+        missing = self.replicas - mine
+        if self.stepwise and not going_on and any(p.revision != revision.hash for p in self.pods):
+            missing = min(missing, 0 if mine else 1)
+            asyncio.get_running_loop().call_later(STEP_AFTER, self._go_on, revision)
+        for _ in range(missing):
             number = next(self.cluster.numbers)
             uid = f"pod-{number}"
             container = Container("app", started_at=now())
@@ -105,6 +139,28 @@ class Deployment:
         loop.call_later(self.ready_after, self._ready, revision)
         loop.call_later(self.ready_after + self.drain_after, self._drained, revision)
 
+    def _go_on(self, revision: Revision) -> None:
+        """The controller's next step, which a pause prevents."""
+        if revision == self.current and not self.held:
+            self._spawn(revision, going_on=True)
+            self.changed()
+
+    @property
+    def held(self) -> bool:
+        return self.pause is not None and self.pause.in_force
+
+    def hold(self, hash_: str) -> None:
+        """Hold the template in force at its first pods, as the guard does."""
+        self.pause = GuardPause(hash_, now(), previous="as it was")
+        self.changed()
+
+    def let_go(self, *, marks: bool = False) -> None:
+        """Let it go on; `marks`: only the fields were changed, and the guard's marks stay."""
+        assert self.pause is not None
+        self.pause = replace(self.pause, in_force=False) if marks else None
+        self._go_on(self.current)
+        self.changed()
+
     def _ready(self, revision: Revision) -> None:
         if revision == self.current and not self.cluster.never_ready.get(revision.content):
             self.pods = [
@@ -117,7 +173,7 @@ class Deployment:
 
     def _drained(self, revision: Revision) -> None:
         mine = [pod for pod in self.pods if pod.revision == revision.hash]
-        if revision == self.current and all(pod.ready for pod in mine):
+        if not self.held and revision == self.current and all(pod.ready for pod in mine):
             self.pods = mine
             self.changed()
 
@@ -153,6 +209,7 @@ class Deployment:
             opted_in=self.opted_in,
             migration=self.migration,
             itself=self.itself,
+            pause=self.pause,
         )
 
 
@@ -183,6 +240,7 @@ class Cluster:
         self.workloads: dict[WorkloadId, Deployment] = {}
         self.documents: dict[WorkloadId, tuple[str, dict[str, str]]] = {}
         self.kept: dict[tuple[WorkloadId, str], str] = {}
+        self.kept_before: dict[tuple[WorkloadId, str], str] = {}
         self.traffic: dict[str, Traffic] = {}
         self.never_ready: dict[str, bool] = {}
         self.health: dict[str, int] = {}
@@ -191,6 +249,7 @@ class Cluster:
         self.patches: list[str] = []
         self.undone: list[tuple[str, str]] = []
         self.tries: list[Try] = []
+        self.pause_refused = ""
         self.rights = Rights(may_patch=True)
         self.hashed_anew = ""
 
@@ -225,7 +284,8 @@ class Cluster:
         traffic = self.traffic.get(content, Traffic())
         seconds = now() - pod.ready_at if pod.ready_at is not None else 0.0
         total = float(int(seconds * traffic.rate))
-        return total, float(int(total * traffic.errors))
+        failing = min(max(seconds - traffic.since, 0.0), traffic.lasts)
+        return total, float(int(int(failing * traffic.rate) * traffic.errors))
 
     def named(self, name: str) -> list[Call]:
         return [call for call in self.calls if call.name == name]
@@ -334,20 +394,56 @@ class Connection:
             return Outcome(OutcomeKind.ALREADY, now(), "by someone else")
         if workload.current.content != intent.candidate.content:
             return Outcome(OutcomeKind.SUPERSEDED, now(), "another template")
-        if self.cluster.kept.get((intent.workload, intent.uid)) != good.hash:
+        key = (intent.workload, intent.uid)
+        if good.hash not in {self.cluster.kept.get(key), self.cluster.kept_before.get(key)}:
             return Outcome(OutcomeKind.REFUSED, now(), "nothing kept")
         workload.intent = intent.id
+        workload.pause = None
         self.cluster.patches.append(intent.id)
         self.cluster.undone.append((intent.uid, intent.candidate.content))
         workload.apply(good.content.removeprefix("content-"), good.hash + self.cluster.hashed_anew)
         return Outcome(OutcomeKind.PATCHED, now(), "put back")
+
+    async def pause(self, intent: PauseIntent) -> Outcome:
+        def act() -> Outcome:
+            workload = self.cluster.workloads[intent.workload]
+            if workload.current.hash != intent.candidate.hash:
+                return Outcome(OutcomeKind.SUPERSEDED, now(), "another template")
+            if self.cluster.pause_refused:
+                return Outcome(OutcomeKind.REFUSED, now(), self.cluster.pause_refused)
+            held = workload.pause
+            if held is not None and held.in_force and held.candidate == intent.candidate.hash:
+                return Outcome(OutcomeKind.ALREADY, now(), "held", by_guard=True)
+            workload.hold(intent.candidate.hash)
+            return Outcome(OutcomeKind.PATCHED, now(), "held")
+
+        outcome = await self._call("pause", intent.candidate.hash, act)
+        assert isinstance(outcome, Outcome)
+        return outcome
+
+    async def resume(self, intent: PauseIntent) -> Outcome:
+        def act() -> Outcome:
+            workload = self.cluster.workloads[intent.workload]
+            if workload.current.hash != intent.candidate.hash:
+                return Outcome(OutcomeKind.SUPERSEDED, now(), "another template")
+            if workload.pause is None:
+                return Outcome(OutcomeKind.ALREADY, now(), "not held")
+            workload.let_go()
+            return Outcome(OutcomeKind.PATCHED, now(), "let go")
+
+        outcome = await self._call("resume", intent.previous, act)
+        assert isinstance(outcome, Outcome)
+        return outcome
 
     async def keep(self, snapshot: Snapshot, known_good: KnownGood) -> bool:
         def act() -> bool:
             workload = self.cluster.workloads.get(snapshot.workload)
             if workload is None or workload.current.hash != known_good.revision.hash:
                 return False
-            self.cluster.kept[snapshot.workload, snapshot.uid] = known_good.revision.hash
+            key, kept = (snapshot.workload, snapshot.uid), known_good.revision.hash
+            if self.cluster.kept.get(key, kept) != kept:
+                self.cluster.kept_before[key] = self.cluster.kept[key]
+            self.cluster.kept[key] = kept
             return True
 
         return bool(await self._call("keep", known_good.revision.hash, act))

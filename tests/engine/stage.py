@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from guard.core.errors import GuardError
     from guard.core.notices import Notice
     from guard.core.records import Memory, Record
+    from guard.engine.ports import History
 
 TOTAL = Selector("http_requests_total", (), "http_requests_total")
 BAD = replace(
@@ -67,6 +68,7 @@ POLICY = Policy(
     deadline=120.0,
     patience=20.0,
     trust_after=300.0,
+    watch=0.0,
 )
 
 
@@ -161,6 +163,7 @@ class Stage:
         self.sources = [self.scrape]
         self.prober = Prober(self.cluster)
         self.expressions: Expressions | None = None
+        self.history: History | None = None
         self.options = Options(mode=Mode.ACT)
         self.services: Iterable[Service] = (service(),)
         self.guards: list[Guard] = []
@@ -196,6 +199,7 @@ class Stage:
             options=self.options,
             circuit=Circuit(self.options, now),
             now=now,
+            history=self.history,
         )
         supervisor = Supervisor(world, Catalogue(self.services, default_policies))
         task = asyncio.create_task(supervisor.run())

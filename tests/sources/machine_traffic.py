@@ -115,7 +115,9 @@ class Stage:
         self.scraper = Scraper(ledger, self.clock, PROMETHEUS)
         self.prober = HealthProber(ledger, self.clock)
         self.scraper._pages = Pages(ledger, self.clock, self.patience)
-        self.burst = Burst((self.scraper,), CHECK, Scrape(asked=frozenset({"/health"})))
+        self.burst = Burst(
+            (self.scraper,), CHECK.objective.sli, Scrape(asked=frozenset({"/health"}))
+        )
 
     async def stop_guard(self) -> None:
         await self.burst.close()

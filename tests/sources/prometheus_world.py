@@ -89,6 +89,7 @@ class FakePrometheus:
     def application(self, prefix: str = "") -> web.Application:
         application = web.Application()
         application.router.add_route("*", f"{prefix}/api/v1/query", self._query)
+        application.router.add_route("*", f"{prefix}/api/v1/query_range", self._query)
         return application
 
     async def _query(self, request: web.Request) -> web.StreamResponse:

@@ -42,6 +42,9 @@ def test_without_a_word_on_the_path_it_is_metrics() -> None:
         ({"endpoint": "http-metrics"}, None),
         ({"code": "200"}, None),
         ({"path": ""}, None),
+        ({"grpc_service": "shop.Cart", "grpc_method": "Get"}, "/shop.Cart/Get"),
+        ({"grpc_service": "/shop.Cart", "grpc_method": "Get"}, "/shop.Cart/Get"),
+        ({"grpc_service": "shop.Cart"}, None),
     ],
 )
 def test_the_path_is_read_from_any_usual_label(labels: dict[str, str], path: str | None) -> None:

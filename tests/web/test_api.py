@@ -59,6 +59,17 @@ class Revision(Model):
     images: list[str]
 
 
+class Line(Model):
+    label: str
+    text: str
+
+
+class Explanation(Model):
+    question: str
+    lines: list[Line]
+    otherwise: str
+
+
 class Finding(Model):
     check: str
     kind: str
@@ -69,6 +80,7 @@ class Finding(Model):
     numbers: dict[str, float]
     query: str
     counted: bool
+    explanation: Explanation
 
 
 class Note(Model):

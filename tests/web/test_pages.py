@@ -284,3 +284,23 @@ async def test_users_see_their_table_only_where_someone_counts(
     in_order(page.words, "What users saw", "Requests sent", "<i>bad</i> release", "100", "7")
     assert page.all("i") == []
     assert "What users saw" not in (await look()).words
+
+
+async def test_a_rollout_of_its_own_page_explains_every_answer(
+    look: Callable[..., Any], board: Board
+) -> None:
+    undone = rolled_back()
+    first, *others = undone.findings
+    first = replace(first, numbers={**first.numbers, "bad_age": 3.5, "age": 30.0})
+    board.show(replace(undone, findings=(first, *others)))
+    page = await look(path_of(undone))
+    in_order(
+        page.words,
+        "What would have decided otherwise: all 41 errors came in the first 4 s of a pod's life: "
+        "`settle: 4s` would have left them out",
+        "Do more than 1% of the candidate's requests fail?",
+        "Candidate 41 of 78 requests bad",
+        "Against it E is 10,000, 100 decides",
+        "Does the health endpoint of every candidate pod answer 200?",
+        "Test a rule: it states no error probability",
+    )

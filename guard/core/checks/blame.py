@@ -40,6 +40,7 @@ class Blame:
         ever: it had control at some time in this rollout.
         over_since: since when M_A alone is over its bound under control.
         broke_both: a shared trouble began within 60 s of the candidate's first request.
+        depends: services that this one depends on, where their trouble is what is shared.
     """
 
     standing: Standing = Standing.CLEAR
@@ -47,6 +48,7 @@ class Blame:
     ever: bool = False
     over_since: float | None = None
     broke_both: bool = False
+    depends: tuple[str, ...] = ()
 
     @property
     def unattributed(self) -> bool:
@@ -69,6 +71,7 @@ class View:
         stable_clean: stable's 95% upper bound of late is under p0′.
         good_again: D passes over the candidate's trailing window.
         first_at: the candidate's first request.
+        depends_over: services that this one depends on and that are over their own bound.
     """
 
     at: float
@@ -87,6 +90,7 @@ class View:
     stable_clean: bool
     good_again: bool
     first_at: float | None
+    depends_over: tuple[str, ...] = ()
 
     @property
     def stable_suspicious(self) -> bool:
@@ -105,9 +109,9 @@ def update(state: Blame, view: View) -> tuple[Blame, bool]:
     Returns:
         The new state, and whether M_A and M_B must begin anew.
     """
-    control = _control(state, view)
-    lost = state.control and not control
-    state = replace(state, control=control, ever=state.ever or control)
+    was, state = state, see(state, view)
+    control = state.control
+    lost = was.control and not control
     if lost and view.stable_suspicious and view.m_b < TOLD_APART:
         better = view.repairs or state.standing is Standing.REPAIR
         standing = Standing.REPAIR if better else Standing.UNATTRIBUTED
@@ -119,6 +123,12 @@ def update(state: Blame, view: View) -> tuple[Blame, bool]:
     if state.standing is Standing.SHARED:
         return _until_good(state, view)
     return _attribute(state, view), False
+
+
+def see(state: Blame, view: View) -> Blame:
+    """Look at one tick only for whether stable has control."""
+    control = _control(state, view)
+    return replace(state, control=control, ever=state.ever or control)
 
 
 def _control(state: Blame, view: View) -> bool:
@@ -133,7 +143,8 @@ def _control(state: Blame, view: View) -> bool:
 def _until_good(state: Blame, view: View) -> tuple[Blame, bool]:
     if not view.good_again:
         return state, False
-    return replace(state, standing=Standing.CLEAR, over_since=None, broke_both=False), True
+    clear = replace(state, standing=Standing.CLEAR, over_since=None, broke_both=False, depends=())
+    return clear, True
 
 
 def _attribute(state: Blame, view: View) -> Blame:
@@ -147,6 +158,8 @@ def _attribute(state: Blame, view: View) -> Blame:
         return replace(state, standing=Standing.REPAIR)
     if view.m_a_stable >= TOLD_APART:
         return replace(state, standing=Standing.SHARED, broke_both=_with_release(since, view))
+    if view.depends_over:
+        return replace(state, standing=Standing.SHARED, depends=view.depends_over)
     return replace(state, standing=Standing.BLAMED if view.stable_clean else Standing.OPEN)
 
 

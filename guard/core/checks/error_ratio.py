@@ -1,4 +1,7 @@
-"""Check *error ratio*: counts both revisions' requests and weighs them (decisions.md, A to D).
+"""The counted checks: count both revisions' requests and weigh them (decisions.md, A to D).
+
+*Error ratio* and *slow ratio* differ in what is bad and in how long a pod is young; *worse than
+stable* asks A at its floor and B at its factor, and attributes nothing: it compares already.
 
 The law of this module: evidence is an e-process, so no polling schedule raises the probability
 of a false abort, and a release is blamed only for what its stable neighbour did not do as well.
@@ -11,14 +14,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from guard.core.checks import blame
-from guard.core.checks.sides import NONE, Absence, Asked, Collected, Pair, collect
+from guard.core.checks import blame, bounds
+from guard.core.checks.sides import (
+    NONE,
+    SLOW_YOUTH,
+    YOUTH,
+    Absence,
+    Asked,
+    Collected,
+    Pair,
+    collect,
+)
 from guard.core.counting import Account
 from guard.core.evidence import mixtures, weighing, windows
-from guard.core.evidence.statistics import lower, upper
+from guard.core.evidence.history import Normal
+from guard.core.evidence.statistics import upper
 from guard.core.evidence.weighing import Bound, Evidence, Poll
 from guard.core.evidence.windows import Bin
-from guard.core.policy import ErrorRatio
+from guard.core.policy import CountedCheck, Latency, WorseThanStable
 from guard.core.ticks import Frame, Tick, Youth
 
 ASSUMED_ALLOWANCE = 2
@@ -27,6 +40,8 @@ ALLOWANCE_AT_MOST = 10
 """Above this k the check holds and never fails (decisions.md, C)."""
 YOUTH_REQUESTS = 100
 """Requests that a record of youth needs before it counts."""
+FLOOR = 0.2
+"""Floor of *worse than stable* as a share of p0 (decisions.md, Blame)."""
 BAD_BOUND = 2.0
 """p1 as a multiple of p0′ (decisions.md, D)."""
 D_WINDOW = 30.0
@@ -44,7 +59,12 @@ FIRST_COUNTS_WITHIN = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Requests so far: the candidate's since the last traffic step, and both sides' in all."""
+    """Requests so far: the candidate's since the last traffic step, and both sides' in all.
+
+    Attributes:
+        bad_age: greatest age of a candidate pod, seconds, at which a bad request came.
+        age: the same of any request that counts.
+    """
 
     bad: int = 0
     total: int = 0
@@ -54,6 +74,8 @@ class Sums:
     stable_total: int = 0
     youth_bad: int = 0
     youth_total: int = 0
+    bad_age: float = 0.0
+    age: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +105,18 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class ErrorRatioState:
-    """The evidence of one rollout's error ratio.
+    """The evidence of one counted check of a rollout.
 
     Attributes:
         accounts: by `pod uid/container`.
         share: the candidate's share of ready pods when it last doubled (a traffic step).
+        step: pace steps taken in; each is a traffic step too.
         at: the newest tick.
+        compared: of *worse than stable*: its last E under control.
     """
 
-    kind: Literal["error_ratio"]
-    check: ErrorRatio
+    kind: Literal["error_ratio", "slow_ratio", "worse_than_stable"]
+    check: CountedCheck
     bound: Bound
     began_at: float
     evidence: Evidence
@@ -102,14 +126,17 @@ class ErrorRatioState:
     attribution: blame.Blame = blame.Blame()
     sight: Sight = Sight()
     share: float = 0.0
+    step: int = 0
     at: float = 0.0
+    compared: float = 1.0
 
 
-def begin(check: ErrorRatio, frame: Frame) -> ErrorRatioState:
+def begin(check: CountedCheck, frame: Frame) -> ErrorRatioState:
     """Start with nothing known."""
-    bound = _bound(check, frame)
+    normal, before = frame.normal.get(check.name), frame.before.get(check.name)
+    bound = _informed(_bound(check, frame), check, normal, before)
     return ErrorRatioState(
-        kind="error_ratio",
+        kind=check.kind,
         check=check,
         bound=bound,
         began_at=frame.began_at,
@@ -117,21 +144,33 @@ def begin(check: ErrorRatio, frame: Frame) -> ErrorRatioState:
     )
 
 
-def _bound(check: ErrorRatio, frame: Frame) -> Bound:
-    p0 = check.above
-    k = check.allowance or ASSUMED_ALLOWANCE
-    before = frame.before.get(check.name, Youth())
+def youth_lasts(check: CountedCheck) -> float:
+    """Seconds of a pod's youth."""
+    return SLOW_YOUTH if isinstance(check.objective.sli, Latency) else YOUTH
+
+
+def floor(check: WorseThanStable) -> float:
+    """The ratio under which nothing is called worse than stable."""
+    return FLOOR * check.above if check.floor is None else check.floor
+
+
+def _bound(check: CountedCheck, frame: Frame) -> Bound:
+    p0 = floor(check) if isinstance(check, WorseThanStable) else check.above
+    youth = frame.youth.get(check.name)
+    unknown = youth is None or youth.total < YOUTH_REQUESTS
     return Bound(
         p0=p0,
-        p1=min(BAD_BOUND * p0, 0.999),
-        k=k,
+        p1=min(BAD_BOUND * check.above, 0.999),
+        k=check.allowance or ASSUMED_ALLOWANCE,
         assumed=check.allowance is None,
         counted=frame.counted,
         alpha=frame.alpha,
         beta=frame.beta,
         interval=frame.interval,
-        youth_over=_youth_over(frame.youth.get(check.name), p0),
-        stable_was_over=lower(before.bad / k, before.total / k) > p0,
+        youth_over=_youth_over(youth, p0),
+        youth_out=unknown and isinstance(check.objective.sli, Latency),
+        psi0=check.factor if isinstance(check, WorseThanStable) else 1.0,
+        promotes=check.above,
     )
 
 
@@ -142,22 +181,49 @@ def _youth_over(youth: Youth | None, p0: float) -> float | None:
     return min(bound, 0.9) if bound > p0 else None
 
 
+def _informed(
+    bound: Bound, check: CountedCheck, normal: Normal | None, before: Youth | None
+) -> Bound:
+    """The bound with what is known of the time before the rollout."""
+    if normal is not None:
+        stated, floored = check.allowance is not None, isinstance(check, WorseThanStable)
+        bound = bounds.with_normal(bound, normal, stated=stated, floored=floored)
+    return bound if before is None else bounds.with_before(bound, before)
+
+
+def _late(state: ErrorRatioState, tick: Tick) -> ErrorRatioState:
+    """Take history in that came after the beginning: bounds only while nothing was weighed."""
+    name, was = state.check.name, state.bound
+    weighed = was.normal is not None or state.sight.first_at is not None
+    normal = None if weighed else tick.normal.get(name)
+    before = None if was.asked_before else tick.before.get(name)
+    if normal is None and before is None:
+        return state
+    bound = _informed(was, state.check, normal, before)
+    evidence = state.evidence if normal is None else weighing.begin(state.began_at, bound)
+    if bound.stable_was_over and not was.stable_was_over:
+        evidence = weighing.compared_back(evidence)
+    return replace(state, bound=bound, evidence=evidence)
+
+
 def update(state: ErrorRatioState, tick: Tick) -> ErrorRatioState:
     """Take one tick's readings in: first all counting, then every test once."""
+    state = _late(state, tick)
     bound = state.bound
     asked = Asked(
         check=state.check.name,
         began_at=state.began_at,
         settle=state.check.settle,
-        youth_apart=bound.youth_over is not None,
+        youth_apart=bound.youth_over is not None or bound.youth_out,
         interval=bound.interval,
         last_at=state.at,
+        youth=youth_lasts(state.check),
     )
     got = collect(state.accounts, tick, asked)
     counts = (*got.candidate.evidence, *got.stable.evidence)
     sight = _sight(state, got, tick)
     share = _share_after(state.share, tick)
-    stepped = share != state.share > 0.0
+    stepped = share != state.share > 0.0 or tick.step != state.step
     evidence = weighing.step(state.evidence, tick.at) if stepped else state.evidence
     state = replace(
         state,
@@ -167,10 +233,14 @@ def update(state: ErrorRatioState, tick: Tick) -> ErrorRatioState:
         bins=windows.add(state.bins, tick.at, counts) if any(counts) else state.bins,
         sight=sight,
         share=share,
+        step=tick.step,
         at=tick.at,
     )
-    # Nobody is blamed while the candidate cannot be seen (law 1).
-    return _blame(state, tick) if got.accepted else state
+    if not got.accepted:
+        return state  # Nobody is blamed while the candidate cannot be seen (law 1).
+    if isinstance(state.check, WorseThanStable):
+        return _compare(state, tick)
+    return _blame(state, tick)
 
 
 def _poll(got: Collected, tick: Tick, sight: Sight) -> Poll:
@@ -239,6 +309,8 @@ def _summed(sums: Sums, got: Collected, *, stepped: bool) -> Sums:
         stable_total=sums.stable_total + got.stable.evidence[1],
         youth_bad=sums.youth_bad + got.candidate.young[0],
         youth_total=sums.youth_total + got.candidate.young[1],
+        bad_age=max(sums.bad_age, got.candidate.bad_age),
+        age=max(sums.age, got.candidate.age),
     )
 
 
@@ -254,10 +326,12 @@ def e_value(state: ErrorRatioState) -> float:
     """E: min(M_A, M_B) under control, else M_A (decisions.md, Blame).
 
     What was shared when the control went stays a comparison, and a check that is too clustered
-    to decide never has evidence.
+    to decide never has evidence. *Worse than stable* keeps its last E without control.
     """
     if state.bound.k > ALLOWANCE_AT_MOST:
         return min(m_a(state), 1.0)
+    if isinstance(state.check, WorseThanStable):
+        return state.compared
     if state.attribution.control or state.attribution.unattributed:
         return min(m_a(state), weighing.m_b(state.evidence))
     return m_a(state)
@@ -266,7 +340,7 @@ def e_value(state: ErrorRatioState) -> float:
 def log_m_d(state: ErrorRatioState) -> tuple[float, float]:
     """Log M′ of D since the last traffic step, and over the trailing window."""
     bad, total = state.sums.step_bad, state.sums.step_total
-    requests = D_REQUESTS * state.bound.k / state.bound.p0
+    requests = D_REQUESTS * state.bound.k / state.bound.good
     # Up to what was seen last: bad requests do not grow old while nothing is measured (law 1).
     seen_at = state.at if state.sight.seen_at is None else state.sight.seen_at
     late_bad, late = windows.trailing(state.bins, seen_at, D_WINDOW, requests)
@@ -276,7 +350,7 @@ def log_m_d(state: ErrorRatioState) -> tuple[float, float]:
 
 
 def _log_d(bound: Bound, counts: Pair) -> float:
-    return mixtures.log_m_d(*counts, bound.p0, bound.p1, bound.k)
+    return mixtures.log_m_d(*counts, bound.good, bound.p1, bound.k)
 
 
 def goal_d(bound: Bound) -> float:
@@ -307,9 +381,18 @@ def _blame(state: ErrorRatioState, tick: Tick) -> ErrorRatioState:
     )
 
 
+def _compare(state: ErrorRatioState, tick: Tick) -> ErrorRatioState:
+    """Take the comparison's E in while there is somebody to compare with."""
+    attribution = blame.see(state.attribution, _view(state, tick))
+    state = replace(state, attribution=attribution)
+    if not attribution.control:
+        return state
+    return replace(state, compared=min(m_a(state), weighing.m_b(state.evidence)))
+
+
 def _view(state: ErrorRatioState, tick: Tick) -> blame.View:
     bound, bins = state.bound, state.bins
-    requests = CLEAN_REQUESTS * bound.k / bound.p0
+    requests = CLEAN_REQUESTS * bound.k / bound.good
     bad, total = windows.trailing(bins, tick.at, CLEAN_WINDOW, requests, stable=True)
     candidate_ready, stable_ready = _ready(tick)
     both = candidate_ready + stable_ready
@@ -329,9 +412,10 @@ def _view(state: ErrorRatioState, tick: Tick) -> blame.View:
             pod.revision in tick.stable and pod.deleted_at is None for pod in tick.snapshot.pods
         ),
         stable_awaited=_stable_awaited(state, tick, stable_ready),
-        stable_clean=upper(bad / bound.k, total / bound.k) < bound.p0,
+        stable_clean=upper(bad / bound.k, total / bound.k) < bound.good,
         good_again=log_m_d(state)[1] >= goal_d(bound),
         first_at=state.sight.first_at,
+        depends_over=tick.depends_over,
     )
 
 

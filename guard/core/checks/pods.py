@@ -118,7 +118,8 @@ def find(state: PodsState, tick: Tick) -> Finding:
     troubles = [trouble for pod in pods for trouble in _troubles(state, tick, pod)]
     troubles += _of_all(state, tick, pods)
     ready = sum(1 for pod in pods if pod.ready)
-    if ready >= tick.snapshot.replicas:
+    due = tick.snapshot.due(tick.candidate)
+    if ready >= due:
         # The object of an evicted pod stays for long after another pod took its place.
         troubles = [trouble for trouble in troubles if trouble[1] is not Reason.EVICTED]
     for answer in (Verdict.FAIL, Verdict.WAIT):
@@ -126,8 +127,8 @@ def find(state: PodsState, tick: Tick) -> Finding:
         if worst is not None:
             hold = worst[1] in (Reason.UNSCHEDULABLE, Reason.REPLICA_FAILURE)
             return _found(state, tick, pods, worst, hold=hold)
-    text = f"{ready} of {tick.snapshot.replicas} pods ready"
-    if ready < tick.snapshot.replicas:
+    text = f"{ready} of {due} pods ready"
+    if ready < due:
         return _found(state, tick, pods, (Verdict.WAIT, Reason.NOT_READY_YET, text))
     return _found(state, tick, pods, (Verdict.PASS, Reason.INSIDE_BOUND, text))
 
@@ -222,7 +223,7 @@ def ready_within(check: Pods, tick: Tick) -> float:
 
 def _of_all(state: PodsState, tick: Tick, pods: list[Pod]) -> list[Trouble]:
     failure = tick.snapshot.replica_failure
-    if failure and len(pods) < tick.snapshot.replicas and state.began_at <= tick.at:
+    if failure and len(pods) < tick.snapshot.due(tick.candidate) and state.began_at <= tick.at:
         return [(Verdict.WAIT, Reason.REPLICA_FAILURE, f"pods cannot be created: {failure}")]
     return []
 
@@ -239,5 +240,5 @@ def _found(
         reason=reason,
         text=text,
         hold=hold,
-        numbers={"ready": float(ready), "desired": float(tick.snapshot.replicas)},
+        numbers={"ready": float(ready), "desired": float(tick.snapshot.due(tick.candidate))},
     )

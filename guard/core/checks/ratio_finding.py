@@ -1,17 +1,18 @@
-"""What the error ratio's evidence says, as a finding: the answer, its words and its numbers."""
+"""What a counted check's evidence says, as a finding: the answer, its words and its numbers."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
-from guard.core.checks import error_ratio
+from guard.core.buckets import bucket_matcher
+from guard.core.checks import bounds, error_ratio
 from guard.core.checks.blame import SUSPICIOUS, Standing
 from guard.core.checks.error_ratio import ALLOWANCE_AT_MOST, goal_d
-from guard.core.checks.sides import YOUTH
 from guard.core.evidence import mixtures, weighing, windows
 from guard.core.evidence.statistics import wilson
 from guard.core.findings import Finding, Reason, Verdict
+from guard.core.policy import Latency, WorseThanStable, seconds
 from guard.core.verdicts import E_TOO_HIGH_TO_PROMOTE
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ MISSED = 3.0
 SLOWEST_RHYTHM = 5.0
 """Seconds between two ticks at most; a longer pause was a restart of the guard."""
 RATE_WINDOW = 30.0
+RECENT = 60.0
+"""Seconds of the newest requests, by which a burn rate is told."""
 DISPLAY_AT_MOST = 1e12
 
 Answer = tuple[Verdict, Reason, str, bool]
@@ -76,7 +79,7 @@ def find(state: ErrorRatioState, tick: Tick) -> Finding:
     verdict, reason, text, hold = _answer(state, tick, numbers)
     return Finding(
         check=state.check.name,
-        kind="error_ratio",
+        kind=state.kind,
         answer=verdict,
         reason=reason,
         text=text,
@@ -92,8 +95,9 @@ def _numbers(state: ErrorRatioState) -> dict[str, float]:
     low, high = wilson(sums.bad, sums.total)
     whole, recent = error_ratio.log_m_d(state)
     rate = _rate(state)
+    recent_bad, recent_total = windows.trailing(state.bins, state.at, RECENT, 0.0)
     missing = mixtures.missing_to_pass(
-        sums.step_bad, sums.step_total, (bound.p0, bound.p1, bound.k, bound.beta)
+        sums.step_bad, sums.step_total, (bound.good, bound.p1, bound.k, bound.beta)
     )
     e_value = error_ratio.e_value(state)
     return {
@@ -117,10 +121,22 @@ def _numbers(state: ErrorRatioState) -> dict[str, float]:
         "log_bound_d": goal_d(bound),
         "k": bound.k,
         "p0": bound.p0,
+        "p0_good": bound.good,
+        "p0_own": state.check.above,
+        "history": float(bound.normal is not None),
+        "dispersion": bound.normal.dispersion if bound.normal else 0.0,
+        "dispersion_upper": bound.normal.dispersion_upper if bound.normal else 0.0,
+        "psi0": bound.psi0,
         "missing": missing,
         "rate": rate,
         "missing_seconds": missing / rate if rate > 0 and missing >= 0 else -1.0,
         "control": float(state.attribution.control),
+        "compared": float(state.attribution.control or state.attribution.unattributed),
+        "assumed": float(bound.assumed),
+        "bad_age": sums.bad_age,
+        "age": sums.age,
+        "recent_bad": recent_bad,
+        "recent_total": recent_total,
         "may_have_broken_both": float(state.attribution.broke_both),
     }
 
@@ -143,7 +159,8 @@ def _answer(state: ErrorRatioState, tick: Tick, numbers: dict[str, float]) -> An
         )
         return Verdict.WAIT, Reason.TOO_CLUSTERED, text, True
     if numbers["e_value"] >= numbers["bound"]:
-        return _over(state, numbers)
+        compares = isinstance(state.check, WorseThanStable)
+        return _worse(state, numbers) if compares else _over(state, numbers)
     for answer in (_by_blame(state), _blind(state, tick), _too_little(state, tick)):
         if answer is not None:
             verdict, reason, text, hold = answer
@@ -151,21 +168,33 @@ def _answer(state: ErrorRatioState, tick: Tick, numbers: dict[str, float]) -> An
     return _weighed(state, numbers)
 
 
+def _worse(state: ErrorRatioState, numbers: dict[str, float]) -> Answer:
+    text = f"{_counts(state)}; {_decides(numbers)}"
+    if not state.attribution.control:
+        text += " (as it last stood beside stable, which now has too little traffic)"
+    return Verdict.FAIL, Reason.WORSE_THAN_STABLE, text, False
+
+
+def _decides(numbers: dict[str, float]) -> str:
+    return f"E is {numbers['e_value']:.3g}, {numbers['bound']:.0f} decides"
+
+
 def _over(state: ErrorRatioState, numbers: dict[str, float]) -> Answer:
-    text = f"{_counts(state)}; E is {numbers['e_value']:.3g}, {numbers['bound']:.0f} decides"
+    text = f"{_counts(state)}; {_decides(numbers)}"
+    lasts = error_ratio.youth_lasts(state.check)
     if not state.attribution.control:
         text += " (no control: too little stable traffic beside it to compare with)"
     apart = state.bound.youth_over
     if apart is not None and _main(state) < numbers["bound"]:
         text += (
-            f"; it rests on the first {YOUTH:.0f} s of the pods' life: {_youth(state)}, where the "
+            f"; it rests on the first {lasts:.0f} s of the pods' life: {_youth(state)}, where the "
             f"revision before stayed under {_percent(apart)}"
         )
         return Verdict.FAIL, Reason.YOUTH_OVER_BOUND, text, False
-    if apart is None and state.sums.bad == state.sums.youth_bad:
+    if apart is None and not state.bound.youth_out and state.sums.bad == state.sums.youth_bad:
         text += (
-            f"; all of it came in the first {YOUTH:.0f} s of a pod's life: "
-            f"`settle: {YOUTH:.0f}s` would leave that out"
+            f"; all of it came in the first {lasts:.0f} s of a pod's life: "
+            f"`settle: {lasts:.0f}s` would leave that out"
         )
         if state.sums.total > state.sums.youth_total:
             return Verdict.FAIL, Reason.YOUTH_OVER_BOUND, text, False
@@ -178,13 +207,23 @@ def _main(state: ErrorRatioState) -> float:
 
 
 def _youth(state: ErrorRatioState) -> str:
-    return f"{state.sums.youth_bad} of {state.sums.youth_total} requests failed there"
+    return f"{state.sums.youth_bad} of {state.sums.youth_total} requests {_did(state)} there"
+
+
+def _did(state: ErrorRatioState) -> str:
+    """What bad requests did."""
+    sli = state.check.objective.sli
+    return f"took over {seconds(sli.slower_than)}" if isinstance(sli, Latency) else "failed"
 
 
 def _by_blame(state: ErrorRatioState) -> Answer | None:
     standing = state.attribution.standing
     if standing is Standing.UNATTRIBUTED and error_ratio.m_a(state) < SUSPICIOUS:
         return None  # There is no trouble to attribute.
+    if standing is Standing.SHARED and state.attribution.depends:
+        names = ", ".join(state.attribution.depends)
+        text = f"{names}, which this service depends on, is over its own bound: not the release's"
+        return Verdict.WAIT, Reason.SHARED, text, True
     return _BY_STANDING.get(standing)
 
 
@@ -229,8 +268,12 @@ def _unused(state: ErrorRatioState) -> Answer:
 
 
 def _only_young(state: ErrorRatioState) -> Answer:
-    """Every request so far met a young pod, and youth is judged apart."""
-    text = f"{_youth(state)}, in the first {YOUTH:.0f} s of the pods' life, which is judged apart"
+    """Every request so far met a young pod, and youth is judged apart or not at all."""
+    why = "which is judged apart"
+    if state.bound.youth_out:
+        why = "which is left out: no record tells what is usual there"
+    lasts = error_ratio.youth_lasts(state.check)
+    text = f"{_youth(state)}, in the first {lasts:.0f} s of the pods' life, {why}"
     return Verdict.WAIT, Reason.COLLECTING, text, False
 
 
@@ -264,13 +307,20 @@ def _counts(state: ErrorRatioState) -> str:
     low, high = wilson(sums.bad, sums.total)
     ratio = sums.bad / sums.total if sums.total else 0.0
     text = (
-        f"{sums.bad} of {sums.total} requests failed ({_percent(ratio)}, 95% between "
-        f"{_percent(low)} and {_percent(high)}; the bound is {_percent(bound.p0)})"
+        f"{sums.bad} of {sums.total} requests {_did(state)} ({_percent(ratio)}, 95% between "
+        f"{_percent(low)} and {_percent(high)}; the bound is {_asked(state)})"
     )
     if sums.stable_total:
         text += f", stable {sums.stable_bad} of {sums.stable_total} beside it"
-    assumed = ", assumed without history" if bound.assumed else ""
-    return f"{text}, k = {bound.k}{assumed}"
+    return f"{text}, k = {bound.k}{bounds.allowance_words(bound)}"
+
+
+def _asked(state: ErrorRatioState) -> str:
+    """The bound in words."""
+    bound = state.bound
+    if not isinstance(state.check, WorseThanStable):
+        return bounds.words(bound, state.check.above)
+    return f"{bound.psi0:g} times stable's, and never under {_percent(bound.p0)}"
 
 
 def _percent(ratio: float) -> str:
@@ -289,12 +339,22 @@ def query(state: ErrorRatioState, tick: Tick) -> str:
     )
     if not names:
         return ""
-    bad, total = (_with_pods(text, names) for text in (sli.bad.text, sli.total.text))
-    return f"sum by (pod) (increase({bad}[5m])) / sum by (pod) (increase({total}[5m]))"
+    total = _increase(_with_pods(sli.total.text, names))
+    if isinstance(sli, Latency):
+        fast = _with_matcher(_with_pods(sli.buckets.text, names), bucket_matcher(sli.bound))
+        return f"1 - {_increase(fast)} / {total}"
+    return f"{_increase(_with_pods(sli.bad.text, names))} / {total}"
+
+
+def _increase(selector: str) -> str:
+    return f"sum by (pod) (increase({selector}[5m]))"
 
 
 def _with_pods(text: str, names: str) -> str:
-    matcher = f'pod=~"{names}"'
+    return _with_matcher(text, f'pod=~"{names}"')
+
+
+def _with_matcher(text: str, matcher: str) -> str:
     stripped = text.rstrip()
     if stripped.endswith("}"):
         inner = stripped[:-1].rstrip()

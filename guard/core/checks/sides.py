@@ -16,6 +16,8 @@ from guard.core.workloads import Container, Pod
 
 YOUTH = 10.0
 """Seconds of a pod's youth (decisions.md, Counting 11)."""
+SLOW_YOUTH = 60.0
+"""The same where slow requests are counted: caches and compilers warm up longer."""
 GAP_AT_MOST = 60.0
 """Seconds for which a target with a gap postpones the comparison of both sides; what comes later
 than that is compared with nothing (decisions.md, B)."""
@@ -34,9 +36,10 @@ class Asked:
         check: the check's name; `tick.counters[check]` holds the readings.
         began_at: when the rollout began.
         settle: seconds after Ready that are left out.
-        youth_apart: youth is judged apart from the rest.
+        youth_apart: youth is left out of `evidence`: judged apart, or not counted at all.
         interval: Prometheus' scrape interval, seconds.
         last_at: time of the tick before; 0 at the first.
+        youth: seconds of a pod's youth.
     """
 
     check: str
@@ -45,6 +48,7 @@ class Asked:
     youth_apart: bool
     interval: float
     last_at: float
+    youth: float = YOUTH
 
 
 Pair = tuple[int, int]
@@ -61,11 +65,16 @@ class Side:
         young: those of pods in their youth.
         late: those of `evidence` whose account lagged so far behind that there is nothing on
             the other side to compare them with.
+        bad_age: greatest age, seconds since it was ready, that a pod can have had when it
+            answered one of the bad requests of `evidence`; 0 without any.
+        age: the same of all requests of `evidence`.
     """
 
     evidence: Pair = NONE
     young: Pair = NONE
     late: Pair = NONE
+    bad_age: float = 0.0
+    age: float = 0.0
 
     @property
     def timely(self) -> Pair:
@@ -201,19 +210,32 @@ def _counts(pod: Pod, tick: Tick) -> bool:
 def _sum(taken: list[_Taken], asked: Asked) -> Side:
     """Sum one side. What falls into `settle` is left out altogether."""
     evidence = young = late = NONE
+    bad_age = age = 0.0
     for one in taken:
         delta = one.delta
         if not isinstance(delta, Delta) or _within(one, delta, asked.settle):
             continue
-        is_young = _within(one, delta, YOUTH)
+        is_young = _within(one, delta, asked.youth)
         if is_young:
             young = _plus(young, delta)
         if is_young and asked.youth_apart:
             continue
         evidence = _plus(evidence, delta)
+        at_age = _age(one, delta)
+        age = max(age, at_age if delta.total else 0.0)
+        bad_age = max(bad_age, at_age if delta.bad else 0.0)
         if asked.last_at > 0.0 and delta.since < asked.last_at - GAP_AT_MOST:
             late = _plus(late, delta)
-    return Side(evidence, young, late)
+    return Side(evidence, young, late, bad_age, age)
+
+
+def _age(one: _Taken, delta: Delta) -> float:
+    """Seconds from the moment that `settle` counts from to the end of a delta."""
+    account = one.account
+    if account is None:
+        return 0.0
+    begin = account.ready_at if account.ready_at is not None else account.started_at
+    return 0.0 if begin is None else max(delta.at - begin, 0.0)
 
 
 def _plus(pair: Pair, delta: Delta) -> Pair:

@@ -14,6 +14,7 @@ from guard.core.evidence.mixtures import CEILING, mean_with_reserve, take_in
 
 PSI_GRID = (1.3, 1.6, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0, 50.0)
 """Alternatives as multiples of ψ0 (decisions.md, B)."""
+_MULTIPLES = tuple((math.log(multiple), multiple - 1.0) for multiple in PSI_GRID)
 EACH_AT_LEAST = 2
 """Requests of each side that make a poll tell anything (decisions.md, B, Low traffic)."""
 DROPPED_AFTER = 60.0
@@ -36,12 +37,14 @@ class Bound:
         k: allowance for clusters; `ceiling`: the highest R_g.
         interval: Prometheus' scrape interval, seconds.
         gap: some target was left unread, so that the sides cover different times.
+        psi0: how many times worse than stable still counts as no worse.
     """
 
     k: int
     ceiling: float
     interval: float = 15.0
     gap: bool = False
+    psi0: float = 1.0
 
 
 def plus(one: Counts, two: Counts) -> Counts:
@@ -59,19 +62,15 @@ def log_factors(counts: Counts, k: int, psi0: float = 1.0) -> tuple[float, ...]:
     bad, total, stable_bad, stable_total = counts
     if bad + stable_bad == 0 or total == 0 or stable_total == 0:
         return NOTHING
-    x, y = bad / k, stable_bad / k
-    theta0 = _theta(psi0, total, stable_total)
-    thetas = [_theta(psi0 * multiple, total, stable_total) for multiple in PSI_GRID]
+    # θ/θ0 is the multiple times (1−θ)/(1−θ0), so that one logarithm an alternative is enough.
+    x, both = bad / k, (bad + stable_bad) / k
+    share = psi0 * total / (psi0 * total + stable_total)
     return tuple(
         [
-            x * math.log(theta / theta0) + y * math.log((1.0 - theta) / (1.0 - theta0))
-            for theta in thetas
+            x * log_multiple - both * math.log1p(share * above_one)
+            for log_multiple, above_one in _MULTIPLES
         ]
     )
-
-
-def _theta(psi: float, total: int, stable_total: int) -> float:
-    return psi * total / (psi * total + stable_total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,8 @@ def update_direct(state: Direct, weight: float, counts: Counts, at: float, bound
     weight += state.pending_weight
     enough = carried[1] >= EACH_AT_LEAST and carried[3] >= EACH_AT_LEAST
     if enough and not bound.gap:
-        return Direct(take_in(state.r, weight, log_factors(carried, bound.k), bound.ceiling))
+        logs = log_factors(carried, bound.k, bound.psi0)
+        return Direct(take_in(state.r, weight, logs, bound.ceiling))
     if carried == ZERO:
         return replace(state, pending_weight=weight)
     since = at if state.carried_at is None else state.carried_at
@@ -136,16 +136,17 @@ def _slot(state: Blocks, weight: float, counts: Counts, size: int, bound: Bound)
         return replace(state, filling=filling, slots=state.slots + 1, pending_weight=weight)
     if state.middle is None:
         return replace(state, middle=filling, filling=ZERO, slots=0, pending_weight=weight)
-    r = take_in(
-        state.r, weight, _smallest(state.before, state.middle, filling, bound.k), bound.ceiling
-    )
+    logs = _smallest(state.before, state.middle, filling, bound)
+    r = take_in(state.r, weight, logs, bound.ceiling)
     return Blocks(r=r, before=state.middle, middle=filling)
 
 
-def _smallest(before: Counts | None, middle: Counts, after: Counts, k: int) -> tuple[float, ...]:
+def _smallest(
+    before: Counts | None, middle: Counts, after: Counts, bound: Bound
+) -> tuple[float, ...]:
     """The smallest factor of a block with the stable side shifted by -1, 0 and +1."""
     beside = [middle, after] if before is None else [before, middle, after]
-    shifted = [log_factors((*middle[:2], *other[2:]), k) for other in beside]
+    shifted = [log_factors((*middle[:2], *other[2:]), bound.k, bound.psi0) for other in beside]
     return tuple(min(logs) for logs in zip(*shifted, strict=True))
 
 

@@ -60,17 +60,29 @@ def update_a(
     bad, total = counts
     if total == 0:
         return tuple([was + weight for was in r])
-    logs = [bad * of_bad + total * of_all for of_bad, of_all in terms_a(p0, k)]
-    return take_in(r, weight, logs, CEILING * counted)
+    return _grown(r, weight, _factors_a(p0, k, bad, total), CEILING * counted)
+
+
+@lru_cache(maxsize=4096)
+def _factors_a(p0: float, k: int, bad: int, total: int) -> tuple[float, ...]:
+    """A's factors; polls of few requests repeat themselves."""
+    return tuple([grow(bad * of_bad + total * of_all) for of_bad, of_all in terms_a(p0, k)])
 
 
 def take_in(
     r: tuple[float, ...], weight: float, logs: Sequence[float], ceiling: float
 ) -> tuple[float, ...]:
     """One step of the recursion with the given log factors."""
-    return tuple(
-        [min((was + weight) * grow(log), ceiling) for was, log in zip(r, logs, strict=True)]
-    )
+    return _grown(r, weight, [grow(log) for log in logs], ceiling)
+
+
+def _grown(
+    r: tuple[float, ...], weight: float, factors: Sequence[float], ceiling: float
+) -> tuple[float, ...]:
+    grown = [(was + weight) * factor for was, factor in zip(r, factors, strict=True)]
+    if max(grown) > ceiling:
+        return tuple([min(value, ceiling) for value in grown])
+    return tuple(grown)
 
 
 def mean_with_reserve(r: tuple[float, ...], spent: float) -> float:

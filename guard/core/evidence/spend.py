@@ -59,9 +59,12 @@ def draw(spend: Spend, at: float) -> tuple[Spend, float]:
     due = spend.step_weight * min(max(at - spend.step_at, 0.0) / STEP_SPREAD, 1.0)
     by_step = max(due - spend.step_spent, 0.0)
     weight = first + by_time + by_step
-    after = replace(
-        spend,
+    after = Spend(
+        began_at=spend.began_at,
         at=max(at, spend.at),
+        steps_left=spend.steps_left,
+        step_at=spend.step_at,
+        step_weight=spend.step_weight,
         step_spent=spend.step_spent + by_step,
         spent=spend.spent + weight,
     )

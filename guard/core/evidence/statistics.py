@@ -8,6 +8,8 @@ Z95 = 1.959963984540054
 """Two-sided 95% quantile of the normal distribution."""
 Z95_ONE_SIDED = 1.6448536269514722
 """One-sided 95% quantile of the normal distribution."""
+Z99_ONE_SIDED = 2.3263478740408408
+"""One-sided 99% quantile of the normal distribution."""
 
 
 def wilson(bad: float, total: float, z: float = Z95) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from guard.core.evidence import comparison, mixtures, spend
+from guard.core.evidence.history import Normal
 from guard.core.evidence.spend import Spend
 
 OLD_QUARREL = 1.5
@@ -19,12 +20,17 @@ class Bound:
     """What is fixed when the rollout starts.
 
     Attributes:
-        p0: the bound p0′ (fraction); p1 the bad bound of D; k the allowance for clusters.
+        p0: the bound p0′ of A (fraction); p1 the bad bound of D; k the allowance for clusters.
         assumed: k is the default, since there is no history.
         alpha, beta, counted, interval: see `Frame`.
         youth_over: upper bound of the stable revision's youth where that is over p0′: then
             youth is judged against it, apart from the rest; else None.
+        youth_out: youth enters no test, since nothing tells what is usual there.
         stable_was_over: stable was over p0′ in the minutes before the rollout.
+        psi0: how many times worse than stable counts as no worse in B.
+        promotes: p0′ of D; None: that of A.
+        normal: what history says is normal; None without history.
+        asked_before: `stable_was_over` was looked up.
     """
 
     p0: float
@@ -36,7 +42,17 @@ class Bound:
     beta: float
     interval: float
     youth_over: float | None = None
+    youth_out: bool = False
     stable_was_over: bool = False
+    psi0: float = 1.0
+    promotes: float | None = None
+    normal: Normal | None = None
+    asked_before: bool = False
+
+    @property
+    def good(self) -> float:
+        """p0′ of D."""
+        return self.p0 if self.promotes is None else self.promotes
 
     @property
     def decides(self) -> float:
@@ -115,6 +131,12 @@ def anew(evidence: Evidence, at: float, bound: Bound) -> Evidence:
     return replace(begin(at, bound), spend=stepped, before=stepped.spent)
 
 
+def compared_back(evidence: Evidence) -> Evidence:
+    """Begin to ask whether the candidate is better, as if every poll so far had been missed."""
+    spent = evidence.spend.spent - evidence.before
+    return replace(evidence, swapped=comparison.Direct((spent,) * len(comparison.PSI_GRID)))
+
+
 def weigh(evidence: Evidence, poll: Poll, bound: Bound) -> Evidence:
     """Take one poll into every test."""
     spent, weight = spend.draw(evidence.spend, poll.at)
@@ -126,6 +148,7 @@ def weigh(evidence: Evidence, poll: Poll, bound: Bound) -> Evidence:
         ceiling=comparison.ceiling(bound.counted),
         interval=bound.interval,
         gap=poll.gap,
+        psi0=bound.psi0,
     )
     after = Evidence(
         spend=spent,
@@ -134,7 +157,7 @@ def weigh(evidence: Evidence, poll: Poll, bound: Bound) -> Evidence:
         a_youth=_weigh_youth(evidence.a_youth, weight, poll.young, bound),
         direct=comparison.update_direct(evidence.direct, weight, burst, poll.at, b_bound),
         swapped=_weigh_swapped(evidence, weight, poll, b_bound, bound),
-        shifted=comparison.update_shifted(evidence.shifted, weight, late, poll.at, b_bound),
+        shifted=_weigh_shifted(evidence, weight, poll, b_bound),
         used_direct=evidence.used_direct or burst != comparison.ZERO,
         used_shifted=evidence.used_shifted or late != comparison.ZERO,
         before=evidence.before,
@@ -148,6 +171,20 @@ def _weigh_youth(
     if bound.youth_over is None:
         return r
     return mixtures.update_a(r, weight, young, (bound.youth_over, bound.k, bound.counted))
+
+
+def _weigh_shifted(
+    evidence: Evidence, weight: float, poll: Poll, b_bound: comparison.Bound
+) -> comparison.Shifted:
+    """Until Prometheus has counted anything, all weight waits and nothing need be written down."""
+    late = poll.compared if poll.apart else comparison.ZERO
+    if evidence.used_shifted:
+        return comparison.update_shifted(evidence.shifted, weight, late, poll.at, b_bound)
+    if late == comparison.ZERO:
+        return evidence.shifted
+    waiting = evidence.spend.spent - evidence.before
+    state = comparison.Shifted(slot_at=evidence.spend.began_at, slot_weight=waiting)
+    return comparison.update_shifted(state, weight, late, poll.at, b_bound)
 
 
 def _weigh_swapped(

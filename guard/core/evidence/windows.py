@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from typing import NamedTuple
 
 WIDTH = 1.0
 """Seconds of the finest bin."""
@@ -10,9 +11,11 @@ BINS_AT_MOST = 64
 """Bins kept; beyond that the older half is merged in pairs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bin:
-    """Counts of both sides from `since` on: candidate `bad` of `total`, stable likewise."""
+class Bin(NamedTuple):
+    """Counts of both sides from `since` on: candidate `bad` of `total`, stable likewise.
+
+    A plain tuple, so that a checkpoint holds no names: bins are most of a check's state.
+    """
 
     since: float
     bad: int
@@ -25,7 +28,8 @@ def add(bins: tuple[Bin, ...], at: float, counts: tuple[int, int, int, int]) -> 
     """Add counts (bad, total, stable bad, stable total) of the moment `at`."""
     if bins and at - bins[-1].since < WIDTH:
         return (*bins[:-1], _plus(bins[-1], counts))
-    grown = (*bins, Bin(at, *counts))
+    since = math.floor(at * 1000.0) / 1000.0  # finer would only make the checkpoint longer
+    grown = (*bins, Bin(since, *counts))
     return grown if len(grown) <= BINS_AT_MOST else _coarser(grown)
 
 

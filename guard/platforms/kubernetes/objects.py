@@ -73,10 +73,18 @@ class Condition(Subset, frozen=True):
 Conditions = tuple[Condition, ...] | None
 
 
+class RollingUpdate(Subset, frozen=True):
+    """`spec.strategy.rollingUpdate`: numbers, or percentages of the desired pods."""
+
+    max_surge: int | str | None = None
+    max_unavailable: int | str | None = None
+
+
 class Strategy(Subset, frozen=True):
     """`spec.strategy`."""
 
     type: str | None = None
+    rolling_update: RollingUpdate | None = None
 
 
 class DeploymentSpec(Subset, frozen=True):
@@ -86,6 +94,7 @@ class DeploymentSpec(Subset, frozen=True):
     replicas: int | None = None
     paused: bool | None = None
     progress_deadline_seconds: int | None = None
+    min_ready_seconds: int | None = None
     strategy: Strategy | None = None
 
 

@@ -10,33 +10,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from guard.core.names import ANNOTATION_CHANGE_CAUSE, ANNOTATION_INTENT, ANNOTATION_LAST_APPLIED
-from guard.platforms.kubernetes import managed_fields
+from guard.platforms.kubernetes import managed_fields, operations, owners, pause
 from guard.platforms.kubernetes.last_applied import spliced
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from guard.core.actions import Intent
     from guard.platforms.kubernetes.kept import Kept
-
-    Operation = dict[str, Any]
+    from guard.platforms.kubernetes.operations import Operation
 
 JSON_PATCH: Final = "application/json-patch+json"
-_ANNOTATIONS: Final = "/metadata/annotations"
 
 
 def put_back(deployment: Mapping[str, Any], kept: Kept, intent: Intent) -> list[Operation]:
-    """Put the kept template in force, if the object's specification is still this one.
-
-    Generation moves with the specification alone: status updates do not disturb, whoever scales
-    or releases meanwhile does.
-    """
+    """Put the kept template in force, and back what a pause changed, if nobody was faster."""
     metadata = deployment["metadata"]
     return [
-        _test("/metadata/uid", metadata["uid"]),
-        _test("/metadata/generation", metadata["generation"]),
+        *operations.bound(metadata),
         {"op": "replace", "path": "/spec/template", "value": kept.template},
-        *_annotate(metadata, _annotations(metadata, kept, intent)),
+        *pause.put_back(deployment, intent.previous),
+        *operations.mark("annotations", metadata, _annotations(metadata, kept, intent)),
     ]
 
 
@@ -49,16 +43,21 @@ def give_back(deployment: Mapping[str, Any], kept: Kept | None) -> list[Operatio
             nothing is given back.
     """
     metadata = deployment["metadata"]
-    entries = metadata.get("managedFields") or []
+    entries = owners.given_back(metadata.get("managedFields") or [], pause.owners_of(deployment))
     after = (
         managed_fields.without_guard(entries)
         if kept is None
         else managed_fields.given_back(entries, kept.managed_fields)
     )
+    return tidy(deployment, after)
+
+
+def tidy(deployment: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> list[Operation]:
+    """Put other `managedFields` in force, and take off the marks of a pause that is over."""
     return [
-        _test("/metadata/uid", metadata["uid"]),
-        _test("/metadata/resourceVersion", metadata["resourceVersion"]),
-        {"op": "replace", "path": "/metadata/managedFields", "value": after},
+        *operations.exact(deployment["metadata"]),
+        *pause.tidied(deployment),
+        {"op": "replace", "path": "/metadata/managedFields", "value": list(entries)},
     ]
 
 
@@ -80,22 +79,3 @@ def _annotations(metadata: Mapping[str, Any], kept: Kept, intent: Intent) -> dic
     if last_applied is not None and last_applied != now:
         changes[ANNOTATION_LAST_APPLIED] = last_applied
     return changes
-
-
-def _annotate(metadata: Mapping[str, Any], changes: Mapping[str, str]) -> list[Operation]:
-    """`add` throughout: it replaces what is there, and removing what is absent is refused."""
-    if not metadata.get("annotations"):
-        return [{"op": "add", "path": _ANNOTATIONS, "value": dict(changes)}]
-    return [
-        {"op": "add", "path": f"{_ANNOTATIONS}/{_escaped(name)}", "value": value}
-        for name, value in changes.items()
-    ]
-
-
-def _test(path: str, value: object) -> Operation:
-    return {"op": "test", "path": path, "value": value}
-
-
-def _escaped(name: str) -> str:
-    """As RFC 6901 wants it in a path."""
-    return name.replace("~", "~0").replace("/", "~1")

@@ -13,6 +13,7 @@ from guard.platforms.kubernetes.changes import Changes
 from guard.platforms.kubernetes.connect import connect
 from guard.platforms.kubernetes.events import post_event
 from guard.platforms.kubernetes.keeping import Keeping
+from guard.platforms.kubernetes.pausing import Pausing
 from guard.platforms.kubernetes.rights import Reviews
 from guard.platforms.kubernetes.rollback import Rollbacks
 from guard.platforms.kubernetes.snapshots import PLATFORM, workload_id
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from guard.config.settings import Settings
-    from guard.core.actions import Intent, KnownGood, Outcome, Rehearsal, Rights
+    from guard.core.actions import Intent, KnownGood, Outcome, PauseIntent, Rehearsal, Rights
     from guard.core.workloads import Snapshot
     from guard.platforms.kubernetes.api import Api
 
@@ -75,6 +76,7 @@ class Kubernetes:
         self._reviews = Reviews(api, namespaces, own.namespace, now)
         self._store = Store(api, own.namespace, now)
         self._rollbacks = Rollbacks(api, self._store, now)
+        self._pausing = Pausing(api, now)
         self._keeping = Keeping(api, self._store)
 
     # Watching.
@@ -152,6 +154,14 @@ class Kubernetes:
         """Put the known-good template back, if the candidate of the intent is still in force."""
         return await self._rollbacks.rollback(intent)
 
+    async def pause(self, intent: PauseIntent) -> Outcome:
+        """Hold the rollout at its first pods, if the intent's candidate is in force."""
+        return await self._pausing.pause(intent)
+
+    async def resume(self, intent: PauseIntent) -> Outcome:
+        """Put back what the pause changed, if the intent's candidate is in force."""
+        return await self._pausing.resume(intent)
+
     async def keep(self, snapshot: Snapshot, known_good: KnownGood) -> bool:
         """Keep the template now in force as the known good one; False where it is another.
 
@@ -169,6 +179,15 @@ class Kubernetes:
         """
         self._remembers.set()
         return await self._store.load(workload, uid)
+
+    def documents(self) -> AsyncIterator[dict[str, str]]:
+        """The stored documents of every workload, for who only reads.
+
+        Raises:
+            TemporaryError: the store did not answer.
+            PermanentError: the store refused.
+        """
+        return self._store.documents()
 
     async def save(self, workload: WorkloadId, uid: str, documents: Mapping[str, str]) -> None:
         """Replace the stored documents.

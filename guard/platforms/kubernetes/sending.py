@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from guard.core.workloads import WorkloadId
     from guard.platforms.kubernetes.api import Answer, Api
-    from guard.platforms.kubernetes.patches import Operation
+    from guard.platforms.kubernetes.operations import Operation
 
 TRIES: Final = 20
 """Attempts at one patch (10 of 100 fail while an autoscaler makes 10 changes a second)."""

@@ -65,7 +65,7 @@ def build(
             sorted((one.revision for one in replicasets), key=_age, reverse=True),
         ),
         pods=every,
-        complete=observed and _complete(deployment, held, every),
+        complete=observed and not _held(deployment) and _complete(deployment, held, every),
         observed=observed,
         paused=deployment.paused,
         mode=deployment.mode,
@@ -76,6 +76,10 @@ def build(
         change_cause=deployment.change_cause,
         strategy=deployment.strategy,
         itself=workload == own,
+        pause=deployment.pause,
+        min_ready=deployment.min_ready,
+        max_surge=deployment.max_surge,
+        max_unavailable=deployment.max_unavailable,
     )
 
 
@@ -106,6 +110,10 @@ def current(
     if numbered:
         return _newest(numbered), True
     return _newest(replicasets), False
+
+
+def _held(deployment: Deployment) -> bool:
+    return deployment.pause is not None and deployment.pause.in_force
 
 
 def _newest(replicasets: Collection[ReplicaSet]) -> ReplicaSet:

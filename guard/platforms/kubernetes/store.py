@@ -18,7 +18,7 @@ from guard.platforms.kubernetes.known_good import KnownGoodSecrets
 from guard.platforms.kubernetes.own_objects import OwnObjects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import AsyncIterator, Callable, Collection, Mapping
 
     from guard.core.workloads import WorkloadId
     from guard.platforms.kubernetes.api import Api
@@ -53,6 +53,17 @@ class Store:
         if found is None or _said(found).get("uid") != uid:
             return {}
         return {key: text for key, text in found["data"].items() if key != WORKLOAD_KEY}
+
+    async def documents(self) -> AsyncIterator[dict[str, str]]:
+        """The stored documents of every workload, for who only reads; not bound to any uid.
+
+        Raises:
+            TemporaryError: the store did not answer.
+            PermanentError: the store refused.
+        """
+        async for found in self._records.listed(binding.selector(RECORDS)):
+            data = found.get("data") or {}
+            yield {key: text for key, text in data.items() if key != WORKLOAD_KEY}
 
     async def save(self, workload: WorkloadId, uid: str, documents: Mapping[str, str]) -> None:
         """Replace the stored documents.

@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from guard.core import names
-from guard.core.workloads import Mode, Revision
+from guard.core.workloads import GuardPause, Mode, Revision
+from guard.platforms.kubernetes import pause, rolling
 from guard.platforms.kubernetes.objects import Template, condition, seconds
 from guard.platforms.kubernetes.templates import LABEL_HASH, content, migrates
 
 if TYPE_CHECKING:
     from guard.platforms.kubernetes.objects import DeploymentObject, ReplicaSetObject, Strings
 
-PROGRESS_DEADLINE: Final = 600
-"""Seconds: the API's default for `progressDeadlineSeconds`."""
 CAUSE_AT_MOST: Final = 200
 
 _ASSIGNED: Final = re.compile(r"(\b[A-Za-z_][\w.-]*)=\S+")
@@ -37,6 +36,8 @@ class Deployment:
         observed: its controller has seen this generation.
         updated: `total`, `available`: pods by the controller's count.
         mode_unknown: what the mode label says where that is no mode.
+        pause: the guard's own; while it is in force `progress_deadline`, `min_ready`, `max_surge`
+            and `max_unavailable` are what it was before.
     """
 
     uid: str
@@ -59,6 +60,10 @@ class Deployment:
     replica_failure: str | None
     change_cause: str
     strategy: str
+    pause: GuardPause | None
+    min_ready: float
+    max_surge: int
+    max_unavailable: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,10 @@ def read_deployment(seen: DeploymentObject) -> Deployment:
     generation = metadata.generation or 0
     mode, unknown = _mode(metadata.labels)
     failure = condition(status.conditions, "ReplicaFailure")
-    deadline = spec.progress_deadline_seconds
+    replicas = 1 if spec.replicas is None else spec.replicas
+    shown = pause.shown(metadata.labels or {}, annotations, spec.min_ready_seconds)
+    own = rolling.read(spec, shown[1] if shown and shown[0].in_force else {})
+    surge, unavailable = own.pods(replicas)
     return Deployment(
         uid=metadata.uid,
         owner=f"{metadata.namespace}/{metadata.name}",
@@ -90,7 +98,7 @@ def read_deployment(seen: DeploymentObject) -> Deployment:
         number=_number(annotations),
         content=content(msgspec.json.decode(spec.template)),
         observed=(status.observed_generation or 0) >= generation,
-        replicas=1 if spec.replicas is None else spec.replicas,
+        replicas=replicas,
         updated=status.updated_replicas or 0,
         total=status.replicas or 0,
         available=status.available_replicas or 0,
@@ -98,10 +106,14 @@ def read_deployment(seen: DeploymentObject) -> Deployment:
         mode=mode,
         mode_unknown=unknown,
         opted_in=opted_in(metadata.labels),
-        progress_deadline=float(PROGRESS_DEADLINE if deadline is None else deadline),
+        progress_deadline=own.progress_deadline,
         replica_failure=(failure.reason or "ReplicaFailure") if failure else None,
         change_cause=_cause(annotations.get(names.ANNOTATION_CHANGE_CAUSE, "")),
         strategy=(spec.strategy.type if spec.strategy else None) or "RollingUpdate",
+        pause=shown[0] if shown else None,
+        min_ready=own.min_ready,
+        max_surge=surge,
+        max_unavailable=unavailable,
     )
 
 

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from guard.core.actions import Intent, KnownGood, Outcome, OutcomeKind, Rehearsal, Rights
+from guard.core.actions import (
+    Intent,
+    KnownGood,
+    Outcome,
+    OutcomeKind,
+    PauseIntent,
+    Rehearsal,
+    Rights,
+)
 from guard.core.errors import PermanentError, TemporaryError
 from guard.core.workloads import Gone, Snapshot, WorkloadId
 from guard.platforms.local.store import Store
@@ -130,6 +138,27 @@ class Local:
         workload.apply(template, intent.cause, intent.id)
         return Outcome(OutcomeKind.PATCHED, self._now(), "the known-good template was put back")
 
+    async def pause(self, intent: PauseIntent) -> Outcome:
+        """Hold the rollout at its first pods, if the intent's candidate is in force."""
+        workload = self._in_force(intent)
+        if workload is None:
+            return self._outcome(OutcomeKind.SUPERSEDED, "another template is in force")
+        held = workload.paused
+        if held is not None and held.candidate == intent.candidate.hash:
+            return self._outcome(OutcomeKind.ALREADY, "held before", by_guard=True)
+        workload.pause()
+        return self._outcome(OutcomeKind.PATCHED, "held at its first pods")
+
+    async def resume(self, intent: PauseIntent) -> Outcome:
+        """Let the rollout go on, if the intent's candidate is in force."""
+        workload = self._in_force(intent)
+        if workload is None:
+            return self._outcome(OutcomeKind.SUPERSEDED, "another template is in force")
+        if workload.paused is None:
+            return self._outcome(OutcomeKind.ALREADY, "not held", by_guard=True)
+        workload.resume()
+        return self._outcome(OutcomeKind.PATCHED, "let go on")
+
     async def keep(self, snapshot: Snapshot, known_good: KnownGood) -> bool:
         """Keep the template now in force as the known good one."""
         workload = self._workloads.get(snapshot.workload)
@@ -170,6 +199,13 @@ class Local:
         await self._store.close()
 
     # Inside.
+
+    def _in_force(self, intent: PauseIntent) -> LocalWorkload | None:
+        """The workload, where the intent's candidate is its template."""
+        found = self._workloads.get(intent.workload)
+        if found is None or found.uid != intent.uid:
+            return None
+        return found if found.revision.hash == intent.candidate.hash else None
 
     async def _possible(self, intent: Intent) -> tuple[LocalWorkload, Template] | Outcome:
         """The workload and the template to put back, or what stands against it."""

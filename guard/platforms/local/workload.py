@@ -1,6 +1,7 @@
 """One local workload: its template, its revisions, its pods, and the controller that rolls it out.
 
-The rolling update is that of a Deployment with maxSurge 1 and maxUnavailable 0.
+The rolling update is that of a Deployment with maxSurge 1 and maxUnavailable 0. It is paused as one
+there: pods that come up under the pause serve, and never count as available.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from guard.core.workloads import Mode, Revision, Snapshot
+from guard.core.workloads import GuardPause, Mode, Revision, Snapshot
 from guard.platforms.local.pod import LocalPod
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class LocalWorkload:
         self.uid = str(uuid4())
         self.labels = Labels()
         self.intent = ""
+        self.paused: GuardPause | None = None
+        self._available: frozenset[str] = frozenset()
         self.template = template
         self._replicas = replicas
         self._cause = ""
@@ -84,6 +87,20 @@ class LocalWorkload:
         self.intent = intent
         self._cause = cause
         self._enter(template)
+        if intent:
+            self.paused = None
+        self._change()
+
+    def pause(self) -> None:
+        """Hold the rollout of the template in force at its first pods; one of another goes on."""
+        if self.paused is None:
+            self._available = frozenset(self._revisions) - {self.revision.hash}
+        self.paused = GuardPause(self.revision.hash, self._now())
+        self._change()
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self.paused = None
         self._change()
 
     def scale(self, replicas: int) -> None:
@@ -141,17 +158,21 @@ class LocalWorkload:
         living = self._living
         desired = 0 if self._deleted else self._replicas
         hash_ = self.revision.hash
-        others = sorted((p for p in living if p.revision != hash_), key=lambda pod: pod.ready)
+        others = sorted((p for p in living if p.revision != hash_), key=self._serves)
         mine = sorted((p for p in living if p.revision == hash_), key=lambda pod: pod.ready)
-        spare = sum(pod.ready for pod in living) - desired
+        spare = sum(self._serves(pod) for pod in living) - desired
         going = mine[: max(len(mine) - desired, 0)]
-        spare -= sum(pod.ready for pod in going)
+        spare -= sum(self._serves(pod) for pod in going)
         for pod in others:
-            spare -= pod.ready
-            if pod.ready and spare < 0:
+            spare -= self._serves(pod)
+            if self._serves(pod) and spare < 0:
                 break
             going.append(pod)
         return going
+
+    def _serves(self, pod: LocalPod) -> bool:
+        """Whether a pod counts as available."""
+        return pod.ready and (self.paused is None or pod.revision in self._available)
 
     def _new(self) -> LocalPod:
         self._made += 1
@@ -181,11 +202,13 @@ class LocalWorkload:
             replicas=self._replicas,
             revisions=tuple(sorted(self._revisions.values(), key=lambda r: -r.number)),
             pods=tuple(pod.show() for pod in self._pods),
-            complete=ready >= self._replicas and not others,
+            complete=ready >= self._replicas and not others and self.paused is None,
             mode=self.labels.mode,
             opted_in=self.labels.opted_in,
             progress_deadline=PROGRESS_DEADLINE,
             change_cause=self._cause,
+            pause=self.paused,
+            max_surge=SURGE,
         )
 
     @property

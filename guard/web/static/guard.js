@@ -161,7 +161,7 @@
     setTimeout(users, USERS_EVERY);
   }
 
-  // Times: in the words of guard/web/quantities.py.
+  // Times: in the words of guard/core/quantities.py.
 
   function ago(passed) {
     if (passed < 1) return "now";

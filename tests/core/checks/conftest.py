@@ -10,7 +10,16 @@ import pytest
 from guard.core.checks import error_ratio, ratio_finding
 from guard.core.checks.error_ratio import ErrorRatioState
 from guard.core.findings import Finding
-from guard.core.policy import ErrorRatio, Objective, Ratio, Selector
+from guard.core.policy import (
+    CountedCheck,
+    ErrorRatio,
+    Latency,
+    Objective,
+    Ratio,
+    Selector,
+    SlowRatio,
+    WorseThanStable,
+)
 from guard.core.samples import CounterSample, Reading
 from guard.core.ticks import Frame, Tick
 from guard.core.workloads import Container, Pod, Revision, Snapshot, WorkloadId
@@ -19,6 +28,9 @@ BEGAN = 1000.0
 BAD = Selector("http_requests_total", (), 'http_requests_total{code=~"5.."}')
 TOTAL = Selector("http_requests_total", (), "http_requests_total")
 OBJECTIVE = Objective("availability", 0.999, 2_592_000.0, Ratio(BAD, TOTAL))
+LATENCY = Objective(
+    "fast", 0.95, 2_592_000.0, Latency(Selector("rpc_seconds", (), "rpc_seconds"), 0.5, 0.5)
+)
 WORKLOAD = WorkloadId("kubernetes", "shop", "auth")
 REVISION = Revision("new", "new", 2, "rs-new", BEGAN)
 
@@ -35,7 +47,7 @@ class Served:
 class Rollout:
     """One rollout in simulated time; `poll` is one tick of one second unless said otherwise."""
 
-    check: ErrorRatio
+    check: CountedCheck
     frame: Frame
     state: ErrorRatioState
     at: float = BEGAN
@@ -138,10 +150,19 @@ Begin = Callable[..., Rollout]
 
 @pytest.fixture
 def begin() -> Begin:
-    """Begin a rollout: keyword arguments are the frame's, `check` the check's own."""
+    """Begin a rollout: keyword arguments are the frame's, `check` the check's own.
 
-    def rollout(check: dict[str, object] | None = None, **frame: object) -> Rollout:
-        asked = ErrorRatio("errors", OBJECTIVE, **(check or {}))  # type: ignore[arg-type]
+    `check` may be whole, or the keys of an error ratio.
+    """
+
+    def rollout(
+        check: dict[str, object] | SlowRatio | WorseThanStable | None = None, **frame: object
+    ) -> Rollout:
+        asked: CountedCheck
+        if isinstance(check, SlowRatio | WorseThanStable):
+            asked = check
+        else:
+            asked = ErrorRatio("errors", OBJECTIVE, **(check or {}))  # type: ignore[arg-type]
         framed = Frame(began_at=BEGAN, **frame)  # type: ignore[arg-type]
         return Rollout(asked, framed, error_ratio.begin(asked, framed))
 
@@ -152,7 +173,9 @@ def begin() -> Begin:
 def beside(begin: Begin) -> Begin:
     """A rollout with one candidate pod `c` (just started) and one stable pod `s`, polled once."""
 
-    def rollout(check: dict[str, object] | None = None, **frame: object) -> Rollout:
+    def rollout(
+        check: dict[str, object] | SlowRatio | WorseThanStable | None = None, **frame: object
+    ) -> Rollout:
         made = begin(check, **frame)
         made.pod("s", "old", age=900.0)
         made.pod("c")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from guard.core.checks import blame
+from guard.core.checks import blame, error_ratio, ratio_finding
 from guard.core.checks.blame import Blame, Standing, View
 from guard.core.findings import Reason, Verdict
 from guard.core.ticks import Youth
@@ -41,6 +41,57 @@ def looked(*views: View) -> Blame:
     for view in views:
         state, _ = blame.update(state, view)
     return state
+
+
+# What the service depends on.
+
+OVER = replace(VIEW, m_a=500.0)
+"""A release over its bound while stable beside it is clean, and B has not told them apart."""
+
+
+def waited(view: View) -> Blame:
+    return looked(replace(view, at=0.0), replace(view, at=blame.ATTRIBUTING_AT_MOST))
+
+
+def test_a_release_over_its_bound_is_blamed_while_what_it_depends_on_is_well() -> None:
+    assert waited(OVER).standing is Standing.BLAMED
+
+
+def test_a_service_that_it_depends_on_makes_trouble_shared_while_over_its_own_bound() -> None:
+    state = waited(replace(OVER, depends_over=("orders",)))
+    assert state.standing is Standing.SHARED
+    assert state.depends == ("orders",)
+    assert not state.broke_both
+
+
+def test_such_trouble_stays_shared_until_the_release_was_good_again() -> None:
+    state = waited(replace(OVER, depends_over=("orders",)))
+    state, anew = blame.update(state, replace(OVER, at=60.0))
+    assert (state.standing, anew) == (Standing.SHARED, False)
+    state, anew = blame.update(state, replace(VIEW, at=90.0, good_again=True))
+    assert (state.standing, state.depends, anew) == (Standing.CLEAR, (), True)
+
+
+def test_a_release_that_is_worse_than_stable_is_not_excused_by_what_it_depends_on() -> None:
+    state = waited(replace(OVER, m_b=500.0, depends_over=("orders",)))
+    assert state.standing is Standing.CLEAR
+
+
+def test_the_finding_names_what_the_service_depends_on(beside: Begin) -> None:
+    rollout = beside({"allowance": 1})
+    finding = None
+    for second in range(60):
+        # 2% beside 1.3%: over the bound, and not told apart.
+        rollout.serve("c", bad=2, total=100)
+        rollout.serve("s", bad=2 if second % 3 == 0 else 1, total=100)
+        rollout.at += 1.0
+        readings = {f"{uid}/app": rollout.reading(uid) for uid in rollout.pods}
+        tick = replace(rollout.tick(readings), depends_over=("orders",))
+        rollout.state = error_ratio.update(rollout.state, tick)
+        finding = ratio_finding.find(rollout.state, tick)
+    assert finding is not None
+    assert (finding.answer, finding.reason, finding.hold) == (Verdict.WAIT, Reason.SHARED, True)
+    assert "orders, which this service depends on, is over its own bound" in finding.text
 
 
 # Control.

@@ -215,7 +215,7 @@ def test_evidence_stays_small_however_long_it_is_gathered(beside: Begin) -> None
     for _ in range(40):
         rollout.until(50, c=(1, 100), s=(1, 100))
         sizes.append(len(STATE.dump_json(replace(rollout.state, accounts={}))))
-    assert max(sizes[2:]) < 8_000
+    assert max(sizes[2:]) < 5_000
     assert sizes[-1] <= sizes[4] * 1.2
 
 

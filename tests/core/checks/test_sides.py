@@ -88,3 +88,20 @@ def test_from_prometheus_a_missed_scrape_keeps_the_slot_open(beside: Begin) -> N
     assert shifted.slot == (5, 10, 0, 0)
     rollout.poll(seconds=15.0, c=(5, 10), s=(5, 10))
     assert rollout.state.evidence.shifted.quick.middle == (10, 20, 15, 30)
+
+
+def test_how_old_a_pod_was_when_it_failed_is_known_beside_how_old_any_was(beside: Begin) -> None:
+    rollout = beside()
+    rollout.pod("fresh")
+    rollout.poll(fresh=(0, 10), s=(0, 10))
+    rollout.poll(fresh=(3, 10), s=(0, 10))
+    finding = rollout.until(20, fresh=(0, 10), s=(5, 10))
+    assert finding.numbers["bad_age"] == 2.0
+    assert finding.numbers["age"] == 22.0
+
+
+def test_a_failing_pod_that_was_never_ready_is_as_old_as_its_container(beside: Begin) -> None:
+    rollout = beside()
+    rollout.pod("fresh", ready=False)
+    finding = rollout.until(4, fresh=(1, 10), s=(0, 10))
+    assert finding.numbers["bad_age"] == finding.numbers["age"] == 4.0

@@ -118,7 +118,9 @@ class ActingServer(ApiServer):
             parent, key = _at(changed, one["path"])
             if one["op"] == "test" and parent.get(key) != one["value"]:
                 return _refused(422, "Invalid", details={})
-            if one["op"] != "test":
+            if one["op"] == "remove":
+                del parent[key]
+            elif one["op"] != "test":
                 parent[key] = one["value"]
         if changed.get("spec") != found.get("spec"):
             changed["metadata"]["generation"] += 1

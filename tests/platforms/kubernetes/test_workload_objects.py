@@ -55,6 +55,10 @@ def test_a_deployment_with_everything_that_is_kept_of_it() -> None:
         replica_failure=None,
         change_cause="",
         strategy="RollingUpdate",
+        pause=None,
+        min_ready=0.0,
+        max_surge=1,
+        max_unavailable=0,
     )
 
 

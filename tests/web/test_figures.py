@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from guard.web import quantities
+from guard.core import quantities
 from guard.web.checks import check
 from guard.web.figures import log_bar, place, scale, whisker
 

@@ -1,0 +1,1 @@
+"""How well the guard decides, by simulation, beside the rules that others follow."""

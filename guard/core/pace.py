@@ -1,0 +1,236 @@
+"""The pause at the first pods: when a rollout is held there, goes on, or is let go by a person.
+
+The law of this module: nothing goes on but by a PASS of its step, by the policy's own word at the
+deadline, or by a person; and what a person let go is never paused again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from guard.core import stories
+from guard.core.actions import OutcomeKind, PauseIntent
+from guard.core.states import (
+    Case,
+    Command,
+    Event,
+    Facts,
+    Hold,
+    Judged,
+    Note,
+    Pacing,
+    PauseAnswered,
+    Phase,
+    Resume,
+    ResumeAnswered,
+    Save,
+    State,
+    Tell,
+)
+from guard.core.workloads import Mode
+
+if TYPE_CHECKING:
+    from guard.core.workloads import Snapshot
+
+SEEN_WITHIN = 30.0
+"""Seconds from the pause that the platform took to the moment when it must show it; where it never
+does, somebody has ended it in between."""
+TAKEN = frozenset({OutcomeKind.PATCHED, OutcomeKind.ALREADY})
+AT_FIRST_PODS = frozenset({Pacing.PAUSED, Pacing.RESUMING})
+
+Step = tuple[State, tuple[Command, ...]]
+
+
+def begins(case: Case, facts: Facts, snapshot: Snapshot) -> tuple[Pacing, str]:
+    """Say how a rollout begins, and why it is not paced where its policy asks for that.
+
+    A pause that is in force already (of a release that this one took the place of, or of a guard
+    whose record was lost) is taken over, or ended.
+    """
+    if not case.policy.pace:
+        return _unpaced(snapshot), ""
+    why = _in_the_way(case, facts, snapshot)
+    return (_unpaced(snapshot), f"not paced: {why}") if why else (Pacing.PAUSING, "")
+
+
+def _unpaced(snapshot: Snapshot) -> Pacing:
+    return Pacing.UNPACED if snapshot.pause is None else Pacing.RESUMING
+
+
+def _in_the_way(case: Case, facts: Facts, snapshot: Snapshot) -> str:
+    candidate = case.candidate
+    good = facts.known_good
+    if facts.mode is not Mode.ACT:
+        return "the guard only observes here"
+    if facts.paused:
+        return "a person paused this workload (spec.paused)"
+    if not facts.may_patch:
+        return "the guard lacks the right to patch this workload"
+    if snapshot.strategy != "RollingUpdate":
+        return f"its strategy is {snapshot.strategy}, which has no first pods"
+    if good is not None and good.revision.same_as(candidate):
+        return "its template is the known-good one"
+    if snapshot.complete or not _beside(case, snapshot):
+        return "no pod of another revision is left to judge it beside"
+    return ""
+
+
+def _beside(case: Case, snapshot: Snapshot) -> bool:
+    return any(
+        pod.revision != case.candidate.hash and pod.deleted_at is None for pod in snapshot.pods
+    )
+
+
+def intent(state: State, now: float) -> PauseIntent:
+    """The pause of this rollout, or its end."""
+    case = state.case
+    return PauseIntent(
+        workload=case.workload,
+        uid=case.uid,
+        candidate=case.candidate,
+        decided_at=now,
+        narrow=case.policy.narrow,
+        previous=state.previous,
+    )
+
+
+# What the platform shows.
+
+
+def of_its_step(state: State, event: Judged) -> Judged:
+    """The first pods are not all pods: a look that still shows the pause starts no clock."""
+    held = event.pause is not None and event.pause.in_force
+    if held and state.pacing not in AT_FIRST_PODS:
+        return replace(event, pods_ready=False)
+    return event
+
+
+def look(state: State, event: Judged, now: float) -> Step:
+    """Take in what became of the pause since the last look."""
+    state = replace(state, beside=event.beside)
+    if event.pause is not None and event.pause.previous:
+        state = replace(state, previous=event.pause.previous)
+    if state.pacing is Pacing.PAUSING:
+        return _pausing(state, event, now)
+    if state.pacing is Pacing.PAUSED:
+        return _paused(state, event, now)
+    if state.pacing is Pacing.RESUMING:
+        return _resuming(state, event, now)
+    return state, ()
+
+
+def _pausing(state: State, event: Judged, now: float) -> Step:
+    shown = event.pause
+    if shown is not None and shown.in_force and shown.candidate == state.case.candidate.hash:
+        since = shown.since or now
+        paused = replace(state, pacing=Pacing.PAUSED, paused_at=state.paused_at or since)
+        return paused, (Note(now, "paused", "held at its first pods, to be judged there"), Save())
+    if state.paused_at is not None:
+        late = now - state.paused_at >= SEEN_WITHIN
+        return _released(state, now) if late else (state, ())
+    if event.facts.mode is not Mode.ACT or event.facts.paused or event.complete:
+        return _given_up(state, event, now)
+    return state, ()
+
+
+def _given_up(state: State, event: Judged, now: float) -> Step:
+    why = "nothing is left to hold back" if event.complete else "the guard may not act here by now"
+    pacing = Pacing.UNPACED if event.pause is None else Pacing.RESUMING
+    return replace(state, pacing=pacing), (Note(now, "unpaced", f"not paced: {why}"), Save())
+
+
+def _paused(state: State, event: Judged, now: float) -> Step:
+    if event.pause is None or not event.pause.in_force:
+        return _released(state, now)
+    if event.facts.mode is not Mode.ACT:
+        return go_on(state, now, "the guard may only observe here by now: not held any longer")
+    return state, ()
+
+
+def _resuming(state: State, event: Judged, now: float) -> Step:
+    if event.pause is None:
+        return _resumed(state, now)
+    held = state.phase is Phase.HELD and event.facts.mode is Mode.ACT
+    if held and event.pause.in_force and not event.facts.paused:
+        # Trouble came before it could be let go: it stays where it is.
+        return replace(state, pacing=Pacing.PAUSED), (Save(),)
+    return state, ()
+
+
+def _released(state: State, now: float) -> Step:
+    """A person lets it go on: judged on, and never paused again."""
+    after, commands = _anew(replace(state, pacing=Pacing.RELEASED), now)
+    note = Note(now, "released", "a person let it go on")
+    return after, (note, Save(), Tell(stories.released(state, now)), *commands)
+
+
+# Going on.
+
+
+def go_on(state: State, now: float, text: str) -> Step:
+    """Let it go on to the next step."""
+    resuming = replace(state, pacing=Pacing.RESUMING)
+    note = Note(now, "going on", f"{stories.first_pods(state)}: {text}")
+    return resuming, (note, Save(), Resume(intent(resuming, now)))
+
+
+def _resumed(state: State, now: float) -> Step:
+    after, commands = _anew(replace(state, pacing=Pacing.RESUMED), now)
+    return after, (Note(now, "gone on", "let go on from its first pods"), Save(), *commands)
+
+
+def _anew(state: State, now: float) -> Step:
+    """A new step: its clocks begin when its own pods are ready."""
+    told: tuple[Command, ...] = ()
+    if state.phase is Phase.BAKING:
+        state = replace(state, phase=Phase.PROGRESSING, since=now)
+    elif state.hold in (Hold.INCONCLUSIVE, Hold.BLIND):
+        # Blindness has a story of its own, which ends when it can be measured again.
+        told = () if state.hold is Hold.BLIND else (Tell(stories.resumed(state, now)),)
+        state = replace(state, phase=Phase.PROGRESSING, since=now, hold=None)
+    return replace(state, bake_began_at=None, elapsed=0.0, step=state.step + 1), told
+
+
+# What the platform answered.
+
+
+def pause_answered(state: State, event: Event, now: float) -> Step:
+    """One attempt at the pause."""
+    assert isinstance(event, PauseAnswered)
+    outcome = event.outcome
+    if state.pacing is not Pacing.PAUSING:
+        return state, ()
+    if outcome.kind in TAKEN:
+        note = Note(outcome.at, "pause", outcome.detail)
+        return replace(state, paused_at=outcome.at), (note, Save())
+    if outcome.kind is OutcomeKind.REFUSED:
+        unpaced = replace(state, pacing=Pacing.UNPACED)
+        note = Note(now, "unpaced", f"not paced: {outcome.detail}")
+        return unpaced, (note, Save(), Tell(stories.not_paced(state, now, outcome.detail)))
+    return state, ()
+
+
+def resume_answered(state: State, event: Event, now: float) -> Step:
+    """One attempt to let it go on."""
+    assert isinstance(event, ResumeAnswered)
+    if state.pacing is not Pacing.RESUMING or event.outcome.kind not in TAKEN:
+        return state, ()
+    return _resumed(state, now)
+
+
+def first_pods(snapshot: Snapshot, *, narrow: bool) -> tuple[int, int, int]:
+    """How many pods a paced rollout of this workload brings up at first.
+
+    Returns:
+        The least and the most candidate pods, and the stable pods beside the least. The
+        platform's first look at a release brings up as many as the team's own strategy says,
+        before anyone can narrow that; whether it takes stable pods down too is a race.
+    """
+    replicas = snapshot.replicas
+    surge = min(snapshot.max_surge, replicas)
+    down = min(snapshot.max_unavailable, replicas)
+    most = min(surge + down, replicas)
+    if narrow and surge:
+        return surge, most, replicas
+    return most, most, replicas - down

@@ -1,0 +1,131 @@
+"""Each preset reads what its project documents, by the guard's own way of reading a pod's page.
+
+The texts in `expositions/` are written from the page that each one's `# source:` names.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from guard.config.load import SourceFile, parse
+from guard.config.presets import NAMES, PER_REVISION, PRESETS, Preset, Scope, preset
+from guard.core.policy import ErrorRatio, Ratio
+from guard.core.samples import NoData, NoDataReason, Reading
+from guard.sources.exposition import Exposition
+from guard.sources.pages import Page
+from guard.sources.questions import Question
+
+HERE = Path(__file__).parent / "expositions"
+PAGE = (Path(__file__).parents[2] / "docs" / "presets.md").read_text(encoding="utf-8")
+MACHINES = frozenset({"/metrics", "/actuator/prometheus", "/actuator/health/readiness"})
+
+
+def read(one: Preset, body: bytes) -> object:
+    question = Question(one.indicator, MACHINES)
+    return question.answer(Page(Exposition(body), at=1.0, as_of=1.0))
+
+
+def exposed(one: Preset) -> bytes:
+    return (HERE / f"{one.name}.prom").read_bytes()
+
+
+@pytest.mark.parametrize("one", PRESETS, ids=lambda one: one.name)
+def test_a_preset_counts_what_its_project_documents(one: Preset) -> None:
+    text = exposed(one)
+    expected = re.search(rb"# expect: bad=(\d+) total=(\d+)", text)
+    assert expected, "the text says what is to be counted"
+    sample = read(one, text)
+    assert isinstance(sample, Reading), sample
+    assert (sample.bad, sample.total) == tuple(float(number) for number in expected.groups())
+
+
+@pytest.mark.parametrize("one", PRESETS, ids=lambda one: one.name)
+def test_before_the_first_error_nothing_is_bad_and_everything_is_counted(one: Preset) -> None:
+    lines = exposed(one).splitlines(keepends=True)
+    bad = one.indicator.bad
+    question = Question(Ratio(bad, bad), frozenset())
+    good = [line for line in lines if not _selected(question, line)]
+    sample = read(one, b"".join(good))
+    assert isinstance(sample, Reading), sample
+    assert sample.bad is None
+    assert sample.total > 0
+
+
+def _selected(question: Question, line: bytes) -> bool:
+    if line.startswith(b"#"):
+        return False
+    answer = question.answer(Page(Exposition(line), at=1.0, as_of=1.0))
+    return isinstance(answer, Reading) and answer.total > 0
+
+
+@pytest.mark.parametrize("one", PRESETS, ids=lambda one: one.name)
+def test_every_text_names_its_source_and_every_preset_its_page(one: Preset) -> None:
+    assert re.match(rb"# source: https://\S+", exposed(one))
+    assert re.match(r"https://[a-z0-9.-]+/\S+$", one.docs)
+
+
+def test_no_preset_takes_another_ones_series_for_its_own() -> None:
+    """The default policy takes the first that a pod exposes: one text, one preset."""
+    for one in PRESETS:
+        found = [other.name for other in PRESETS if isinstance(read(other, exposed(one)), Reading)]
+        assert found == [one.name]
+
+
+def test_a_metric_of_the_same_name_with_other_labels_is_refused_and_not_counted() -> None:
+    sample = read(preset("response_total"), b'response_total{route="/"} 12\n')
+    assert isinstance(sample, NoData)
+    assert sample.reason is NoDataReason.NO_LABEL
+
+
+def test_grouped_codes_count_as_single_ones_do() -> None:
+    body = b'http_requests_total{code="2xx"} 9\nhttp_requests_total{code="5xx"} 4\n'
+    sample = read(preset("http_requests_total"), body)
+    assert isinstance(sample, Reading)
+    assert (sample.bad, sample.total) == (4.0, 13.0)
+
+
+def test_names_are_unique_and_the_reference_has_one_row_for_each() -> None:
+    assert len(set(NAMES)) == len(NAMES)
+    rows = re.findall(r"^\| `([^`]+)` \| (per revision|whole service) \|", PAGE, re.MULTILINE)
+    assert rows == [(one.name, one.scope.value) for one in PRESETS]
+    for one in PRESETS:
+        row = next(line for line in PAGE.splitlines() if line.startswith(f"| `{one.name}` |"))
+        assert one.docs in row
+
+
+def test_what_a_proxy_in_front_counts_is_no_per_revision_preset() -> None:
+    whole = {one.name for one in PRESETS if one.scope is Scope.WHOLE_SERVICE}
+    assert whole == {
+        "nginx_ingress_controller_requests",
+        "envoy_cluster_upstream_rq_xx",
+        "envoy_cluster_upstream_rq",
+    }
+    assert whole.isdisjoint(one.name for one in PER_REVISION)
+
+
+FILE = """\
+apiVersion: guard/v1
+service: cart
+owner: team-cart
+workloads:
+  - kubernetes: {namespace: shop, deployment: cart}
+objectives:
+  - {name: availability, target: 99, window: 30d, sli: {preset: PRESET}}
+rollout:
+  checks:
+    - error_ratio: {objective: availability}
+target_labels: [cluster]
+"""
+
+
+@pytest.mark.parametrize("one", PER_REVISION, ids=lambda one: one.name)
+def test_a_file_that_names_a_preset_counts_by_its_selectors(one: Preset) -> None:
+    loaded = parse([SourceFile("cart.yaml", FILE.replace("PRESET", one.name).encode())])
+    assert loaded.problems == ()
+    (check,) = loaded.services[0].policy.checks
+    assert isinstance(check, ErrorRatio)
+    sli = check.objective.sli
+    assert sli == Ratio(one.indicator.bad, one.indicator.total, frozenset({"cluster"}))
