@@ -45,6 +45,7 @@ GROUPS: dict[str, Callable[[Effort], Iterator[Row]]] = {
     "repairs": rows_rollouts.repairs,
     "old_quarrels": rows_rollouts.old_quarrels,
     "good_releases": rows_rollouts.good_releases,
+    "worse": rows_rollouts.worse_than_stable,
     "normal": rows_history.normal,
     "blindness": rows_blind.blindness,
     "as_documented": rows_rivals.as_documented,

@@ -141,7 +141,10 @@ def mean_of_checks(checks: Sequence[Sequence[Pair]], fixed: weighing.Bound) -> f
 def promoted(
     series: Iterable[Pair], fixed: weighing.Bound, *, every: float = 1.0, floor: float = 0.0
 ) -> float:
-    """Seconds until D passes as the check asks it: over all, over the window, and E under 3."""
+    """Seconds until D passes as the check asks it: over all, over the window, and E under 3.
+
+    Never, where the rollout is undone before.
+    """
     goal = math.log(1.0 / fixed.beta)
     requests = D_REQUESTS * fixed.k / fixed.p0
     bins: tuple[windows.Bin, ...] = ()
@@ -151,13 +154,15 @@ def promoted(
         at = number * every
         bad, total = bad + counts[0], total + counts[1]
         evidence = weighing.weigh(evidence, poll(at, counts, (0, 0)), fixed)
+        m_a = weighing.m_a(evidence, fixed)
+        if m_a >= fixed.decides:
+            return NEVER
         if any(counts):
             bins = windows.add(bins, at, (*counts, 0, 0))
         if at < floor or _log_d(bad, total, fixed) < goal:
             continue
         late = windows.trailing(bins, at, D_WINDOW, requests)
-        calm = weighing.m_a(evidence, fixed) < E_TOO_HIGH_TO_PROMOTE
-        if calm and _log_d(*late, fixed) >= goal:
+        if m_a < E_TOO_HIGH_TO_PROMOTE and _log_d(*late, fixed) >= goal:
             return at
     return NEVER
 

@@ -14,13 +14,15 @@ from benchmarks.decisions.traffic import Dice
 from guard.core.checks import error_ratio, ratio_finding
 from guard.core.checks.blame import Standing
 from guard.core.findings import Verdict
-from guard.core.policy import ErrorRatio, Objective, Ratio, Selector
+from guard.core.policy import ErrorRatio, Objective, Ratio, Selector, WorseThanStable
 from guard.core.samples import CounterSample, Reading
 from guard.core.ticks import Frame, Tick, Youth
 from guard.core.workloads import Container, Pod, Revision, Snapshot, WorkloadId
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from guard.core.evidence.history import Normal
 
 START = 1000.0
 NEVER = math.inf
@@ -62,7 +64,9 @@ class Setting:
     Attributes:
         rate: requests a second of all pods together.
         truth: the true error ratio.
-        p0, k, bake: of the policy.
+        p0, k, bake: of the policy; k None: as history says.
+        worse: the check is *worse than stable* instead of the error ratio.
+        normal: what history says is normal.
         before: what stable did in the 5 min before.
         interval: seconds between two scrapes by Prometheus; 0: one burst of direct scrapes.
         every: seconds between two polls; `missed` the share of polls that nobody makes.
@@ -73,8 +77,10 @@ class Setting:
     rate: float
     truth: Callable[[int, bool], float]
     p0: float = 0.01
-    k: int = 1
+    k: int | None = 1
     bake: float = 120.0
+    worse: bool = False
+    normal: Normal | None = None
     before: Youth | None = None
     interval: int = 0
     every: int = 1
@@ -95,14 +101,17 @@ class Fleet:
 
     def __post_init__(self) -> None:
         selector = Selector("x", (), "x")
-        check = ErrorRatio(
+        kind = WorseThanStable if self.setting.worse else ErrorRatio
+        check = kind(
             name="errors",
             objective=Objective("o", 0.99, 1.0, Ratio(selector, selector)),
             above=self.setting.p0,
             allowance=self.setting.k,
         )
         before = {"errors": self.setting.before} if self.setting.before else {}
-        self.state = error_ratio.begin(check, Frame(began_at=START, before=before))
+        normal = {"errors": self.setting.normal} if self.setting.normal else {}
+        frame = Frame(began_at=START, before=before, normal=normal)
+        self.state = error_ratio.begin(check, frame)
         self.ready_at = NEVER
 
     def add(self, revision: str, at: float, weight: float = 1.0) -> None:

@@ -19,7 +19,7 @@ COLOURS = ("#0b6e4f", "#b3261e", "#e07a5f", "#3d5a98", "#7fa2d9", "#7b4ea3", "#b
 
 
 def svg(curves: Iterable[Curve], oracle: float, title: str) -> str:
-    """Draw the curves; points without a false abort in any run are left out."""
+    """Draw the curves; points off the axes are left out."""
     lines = [
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
@@ -29,7 +29,7 @@ def svg(curves: Iterable[Curve], oracle: float, title: str) -> str:
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
         f'<text x="{LEFT}" y="24" font-size="15" fill="#1a1a1a">{title}</text>',
         *_grid(),
-        _level(oracle, "oracle that knows p"),
+        _level(oracle, "oracle that knows p, at 1%"),
     ]
     for number, curve in enumerate(curves):
         lines.extend(_curve(curve, COLOURS[number % len(COLOURS)], number))
@@ -86,7 +86,7 @@ def _curve(curve: Curve, colour: str, number: int) -> Iterator[str]:
     points = sorted(
         (share, lost)
         for share, lost in zip(curve.false_aborts, curve.lost, strict=True)
-        if share > 0.0 and lost > 0.0
+        if share >= ACROSS[0] and lost > 0.0
     )
     drawn = " ".join(f"{_x(share):.1f},{_y(lost):.1f}" for share, lost in points)
     yield (

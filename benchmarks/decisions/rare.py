@@ -21,7 +21,7 @@ from benchmarks.decisions.traffic import Dice
 from guard.core.evidence import mixtures, weighing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,13 @@ def _tilts(case: Case, bound: weighing.Bound) -> tuple[_Tilt, ...]:
 
 def abort_weight(seed: int, case: Case, bound: weighing.Bound) -> float:
     """Give 1/L at the abort of a run drawn from Q; 0 where it never aborts."""
+    return level_weights(seed, case, bound, (bound.decides,))[0]
+
+
+def level_weights(
+    seed: int, case: Case, bound: weighing.Bound, levels: Sequence[float]
+) -> list[float]:
+    """Give 1/L when M first reaches each of the rising levels; 0 where it never does."""
     dice, tilts = Dice(seed), _tilts(case, bound)
     weights = spread_start(case.polls, case.every, None)
     sums = [spent for _, spent in weights]
@@ -85,6 +92,7 @@ def abort_weight(seed: int, case: Case, bound: weighing.Bound) -> float:
     r = weighing.begin(0.0, bound).a
     likely = [0.0] * len(tilts)
     good = case.rate * case.every * (1.0 - case.ratio)
+    reached: list[float] = []
     for number, (weight, spent) in enumerate(weights):
         x = bad[number]
         r = mixtures.update_a(r, weight, (x, x + dice.number(good)), a_bound)
@@ -92,9 +100,14 @@ def abort_weight(seed: int, case: Case, bound: weighing.Bound) -> float:
             (was + weight) * math.exp(tilt.theta * sizes[number] + tilt.a_second * case.every)
             for was, tilt in zip(likely, tilts, strict=True)
         ]
-        if x and mixtures.mean_with_reserve(r, spent) >= bound.decides:
-            return whole / (sum(likely) / len(likely) + whole - spent)
-    return 0.0
+        if x:
+            m = mixtures.mean_with_reserve(r, spent)
+            inverse = whole / (sum(likely) / len(likely) + whole - spent)
+            while len(reached) < len(levels) and m >= levels[len(reached)]:
+                reached.append(inverse)
+            if len(reached) == len(levels):
+                break
+    return reached + [0.0] * (len(levels) - len(reached))
 
 
 def _clusters(dice: Dice, case: Case, change: float, tilt: _Tilt) -> tuple[list[int], list[int]]:

@@ -217,8 +217,8 @@ def _standardised(mine: list[float], others: list[float]) -> float:
 
 
 AS_DOCUMENTED: tuple[tuple[Rule, float], ...] = (
-    (Threshold("ratio over 1% of a minute, every 5 s"), 0.01),
-    (Threshold("the same from the first full minute on", begins=WINDOW), 0.01),
+    (Threshold("ratio of the last minute, every 5 s"), 0.01),
+    (Threshold("the same, from a full minute on", begins=WINDOW), 0.01),
     (Flagger("Flagger, 60 s, threshold 5"), 0.01),
     (Flagger("Flagger, 10 s, threshold 5", every=10), 0.01),
     (Argo("Argo Rollouts, 60 s, failureLimit 3"), 0.01),

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 RUNS = 20_000
 """Runs of a false-abort cell."""
 SOME = 2_000
+DEADLINE = 900
+"""Seconds after which a policy's own deadline ends a rollout."""
 ORACLE = {
     p: math.log(100) / (p * math.log(p / P0) + (1 - p) * math.log((1 - p) / (1 - P0)))
     for p in (0.02, 0.05, 0.2, 0.5)
@@ -200,11 +202,12 @@ def promotions(effort: Effort) -> Iterator[Row]:
             yield share(
                 figure, f"clusters φ = {phi:g} over 5 s, k = {k}, {rate:g}/s", hits, "<= 1%"
             )
-    ends = effort.many(_turned_bad, SOME)
-    yield share(
-        figure, "since 30 s before the bake's end: at that end", [e == 300 for e in ends], "<= 5%"
-    )
-    yield share(figure, "the same, ever", [e < NEVER for e in ends], "<= 15%")
+    # 2 min is the policy's own bake; a longer one leaves A less weight for what comes late.
+    for bake, goals in ((120, ("<= 5%", "<= 15%")), (300, ("<= 5%", ""))):
+        ends = effort.many(lambda seed, b=bake: _turned_bad(seed, b), SOME)
+        case = f"since 30 s before the end of a bake of {bake} s"
+        yield share(figure, f"{case}: at that end", [e == bake for e in ends], goals[0])
+        yield share(figure, f"{case}: ever, within 15 min", [e < NEVER for e in ends], goals[1])
     for ratio, goal in ((0.0, 190.0), (0.5 * P0, 340.0)):
         found = effort.many(lambda seed, p=ratio: float(_requests(Dice(seed), p)), SOME)
         yield quantile(
@@ -212,9 +215,9 @@ def promotions(effort: Effort) -> Iterator[Row]:
         )
 
 
-def _turned_bad(seed: int) -> float:
-    series = Dice(seed).course(10.0, step_at(270, 0.001, 2 * P0), HORIZON)
-    return pass_at(series, bound(), floor=300.0)
+def _turned_bad(seed: int, bake: int) -> float:
+    series = Dice(seed).course(10.0, step_at(bake - 30, 0.001, 2 * P0), DEADLINE)
+    return pass_at(series, bound(), floor=float(bake))
 
 
 def _requests(dice: Dice, ratio: float) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks.decisions.drive import HORIZON, P0, a_alone, bound
+from benchmarks.decisions.rare import Case, level_weights
 from benchmarks.decisions.report import Effort, Row, Standing, Unit, quantile, share
 from benchmarks.decisions.rivals import AS_DOCUMENTED, NEVER, Kayenta, Rule, Run, decides_at, worst
 from benchmarks.decisions.traffic import Dice
@@ -103,8 +104,8 @@ def _delays(name: str, ratio: float, runs: Sequence[Outcome]) -> Row:
 
 def _guard(effort: Effort) -> Iterator[Row]:
     """Yield ours: E is valid at 1/α, and tuned to 1% as the others are it decides a bit sooner."""
-    highest = sorted(effort.many(lambda seed: highest_e(healthy(seed)), RUNS * 5), reverse=True)
-    level = min(highest[int(ALLOWED * len(highest))], 100.0)
+    aborts = false_aborts(effort)
+    level = next(e for e, share in zip(LEVELS, aborts, strict=True) if share <= ALLOWED)
     for name, limit in (
         ("guard, as it ships (1/α = 100)", 100.0),
         (f"guard, tuned ({level:.0f})", level),
@@ -122,14 +123,15 @@ def _guard(effort: Effort) -> Iterator[Row]:
                 )
 
 
-LEVELS = tuple(math.exp(step / 8.0) for step in range(72))
-"""Levels of E that the curve looks at: 1 to 7,000, under the ceiling of 10,000."""
+LEVELS = tuple(math.exp(step / 8.0) for step in range(56))
+"""Levels of E that the curve looks at: 1 to 970, far under the ceiling of 10,000."""
 
 
-def highest_e(run: Run) -> float:
-    """Give the highest level that E reaches."""
-    crossed = a_alone(run.candidate, bound(), levels=LEVELS)
-    return max((e for e, at in zip(LEVELS, crossed, strict=True) if at < NEVER), default=0.0)
+def false_aborts(effort: Effort) -> list[float]:
+    """Give the share of healthy runs in which E ever reaches each level, by likelihood ratio."""
+    case, fixed = Case(RATE, P0), bound()
+    runs = effort.many(lambda seed: level_weights(seed, case, fixed, LEVELS), RUNS)
+    return [sum(column) / len(runs) for column in zip(*runs, strict=True)]
 
 
 def _guard_outcome(run: Run, limit: float) -> Outcome:
@@ -142,12 +144,11 @@ def curves(effort: Effort, ratio: float = 0.05) -> Iterator[Curve]:
     crossings: Callable[[Run], list[float]] = lambda run: a_alone(  # noqa: E731 # two uses below
         run.candidate, bound(), levels=LEVELS
     )
-    good = effort.many(lambda seed: crossings(healthy(seed)), RUNS * 5)
     bad = effort.many(lambda seed: _losses(broken(seed, ratio), crossings), FEW)
     yield Curve(
         "guard",
         ratio,
-        [sum(row[place] < NEVER for row in good) / len(good) for place in range(len(LEVELS))],
+        false_aborts(effort),
         [sum(row[place] for row in bad) / len(bad) for place in range(len(LEVELS))],
     )
     for rule, _ in AS_DOCUMENTED:

@@ -150,3 +150,12 @@ def good_releases(effort: Effort) -> Iterator[Row]:
     yield share("a good release at 0.2%, 20/s, k = 2", "undone", _undone(found), "<= 0.5%")
     promoted = [ending.passed and not ending.undone for ending in found]
     yield share("a good release at 0.2%, 20/s, k = 2", "promoted", promoted, ">= 98%")
+
+
+def worse_than_stable(effort: Effort) -> Iterator[Row]:
+    """Yield candidates under the bound that are, or are hardly, worse than stable."""
+    figure = "worse than stable (factor 2, floor p0/5), 50/s, half each"
+    for bad, goal in ((0.009, ">= 98%"), (0.0003, "<= 1%")):
+        setting = Setting(50.0, _sides(bad, 0.0001), worse=True)
+        found = effort.many(lambda s, w=setting: beside(s, w, 600, 0.5), RUNS // 2)
+        yield share(figure, f"0.01 → {bad:.2%}: undone", _undone(found), goal)

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 from guard.core import pace
 from guard.core.errors import GuardError
 from guard.core.evidence.mixtures import missing_to_pass
-from guard.core.policy import CountedCheck, Matcher, MatchOp, Promql, Selector
+from guard.core.policy import CountedCheck, Latency, Matcher, MatchOp, Promql, Selector
 from guard.core.samples import Reading
 from guard.core.workloads import Snapshot
+from guard.sources import buckets
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -39,6 +40,7 @@ class LiveKind(StrEnum):
     TARGET_UNSCRAPED = "target-unscraped"
     PROMETHEUS_UNAVAILABLE = "prometheus-unavailable"
     SELECTOR_EMPTY = "selector-empty"
+    BUCKET_MISSING = "bucket-missing"
     LABEL_UNKNOWN = "label-unknown"
     SERIES_UNJOINED = "series-unjoined"
     TRAFFIC_LOW = "traffic-low"
@@ -234,9 +236,22 @@ async def _indicator(
         action = "compare it with what /metrics shows"
         kind = LiveKind.SELECTOR_EMPTY
         return [LiveFinding(kind, service.name, sli.total.text, "matches no series", action)]
+    if isinstance(sli, Latency):
+        findings += await _bucket(service, sli, lookup)
     for snapshot in snapshots:
         findings += await _traffic(service, check, snapshot, lookup)
     return findings
+
+
+async def _bucket(service: Service, sli: Latency, lookup: Lookup) -> list[LiveFinding]:
+    """A threshold between two buckets cannot be counted."""
+    rows = await lookup.vector(f"count by ({buckets.LABEL}) ({sli.buckets.text})")
+    if any(buckets.is_bound(row.labels, sli.bound) for row in rows):
+        return []
+    found = buckets.missing(sli, buckets.bounds(row.labels for row in rows)).detail
+    action = "choose a slower_than that is the bound of a bucket, or add that bucket"
+    kind = LiveKind.BUCKET_MISSING
+    return [LiveFinding(kind, service.name, sli.buckets.text, found, action)]
 
 
 async def _labels(service: Service, selector: Selector, lookup: Lookup) -> list[LiveFinding]:

@@ -60,6 +60,8 @@ class Code(StrEnum):
     # What does not go together.
     DEADLINE_BEFORE_BAKE = "deadline-before-bake"
     OBJECTIVE_UNKNOWN = "objective-unknown"
+    DEPENDENCY_UNKNOWN = "dependency-unknown"
+    DEPENDENCY_ITSELF = "dependency-itself"
     OBJECTIVE_UNSUITED = "objective-unsuited"
     SCOPE_UNSUPPORTED = "scope-unsupported"
     NAME_DUPLICATE = "name-duplicate"

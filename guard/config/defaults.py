@@ -9,7 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from guard.config.presets import PER_REVISION
-from guard.core.policy import Check, ErrorRatio, Health, Objective, Pods, Policy, Ratio
+from guard.config.rules import against_stable
+from guard.core.policy import (
+    Check,
+    ErrorRatio,
+    Health,
+    Objective,
+    Pods,
+    Policy,
+    Ratio,
+    WorseThanStable,
+)
 
 if TYPE_CHECKING:
     from guard.core.workloads import WorkloadId
@@ -30,7 +40,7 @@ def default_policy(workload: WorkloadId, indicator: Ratio | None = None) -> Poli
             such a workload is guarded by pods and health only.
     """
     rules: tuple[Check, ...] = (Health(), Pods())
-    counted = (_errors(indicator),) if indicator else ()
+    counted = _counted(indicator) if indicator else ()
     return Policy(
         service=workload.name,
         owner="",
@@ -45,6 +55,10 @@ def default_policies(workload: WorkloadId) -> tuple[Policy, ...]:
     return (*counted, default_policy(workload))
 
 
-def _errors(indicator: Ratio) -> ErrorRatio:
+def _counted(indicator: Ratio) -> tuple[Check, ...]:
+    """Errors over the usual bound, and errors that the stable revision beside it has not."""
     objective = Objective("availability", _TARGET, _WINDOW, indicator)
-    return ErrorRatio(name=objective.name, objective=objective, above=_ABOVE)
+    return (
+        ErrorRatio(name=objective.name, objective=objective, above=_ABOVE),
+        WorseThanStable(against_stable(objective.name), objective, above=_ABOVE),
+    )

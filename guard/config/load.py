@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from guard.config import build, rules
 from guard.config.codes import UNREADABLE, Code
 from guard.config.documents import Document, read_document
-from guard.config.problems import ConfigurationProblems, Path, Problem
+from guard.config.problems import ConfigurationProblems, Path, Problem, closest, show
 from guard.config.translate import validate
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ def parse(files: Sequence[SourceFile]) -> Loaded:
                 services.append(build.service(model, file.name))
         problems += found
     problems += _across(documents)
+    problems += _dependencies(documents)
     order = {file.name: index for index, file in enumerate(files)}
     problems.sort(key=lambda problem: (order[problem.file], problem.line))
     wrong_files = {problem.file for problem in problems}
@@ -135,6 +136,23 @@ def _once(problems: list[Problem]) -> list[Problem]:
         if problem.code is Code.TYPE_WRONG:
             mistyped.add(problem.path)
     return kept
+
+
+def _dependencies(documents: list[Document]) -> Iterator[Problem]:
+    """What a service depends on is another service of these files."""
+    known = {name for document in documents if isinstance(name := document.at("service"), str)}
+    for document in documents:
+        own = document.at("service")
+        for path, name in document.items("depends_on"):
+            if name == own:
+                words = ("the service itself", "another service", "remove it")
+                yield document.problem(path, Code.DEPENDENCY_ITSELF, words)
+            elif isinstance(name, str) and name not in known:
+                others = sorted(known - {own})
+                expected = f"one of {', '.join(others)}" if others else "another file's service"
+                action = closest(name, others) if others else "check the whole folder"
+                words = (show(name), expected, action)
+                yield document.problem(path, Code.DEPENDENCY_UNKNOWN, words)
 
 
 def _across(documents: list[Document]) -> Iterator[Problem]:

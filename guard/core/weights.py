@@ -44,6 +44,7 @@ def counted_lines(finding: Finding, policy: Policy, *, stated: bool) -> tuple[Li
     lines = [
         Line("Candidate", side(numbers["bad"], numbers["total"])),
         Line("Stable", side(numbers.get("stable_bad", 0.0), numbers.get("stable_total", 0.0))),
+        *_normal(numbers),
         Line("Test", _test(numbers)),
         Line("Against it", _against(numbers, policy)),
         Line("For it", _good(numbers, policy)),
@@ -62,6 +63,18 @@ def side(bad: float, total: float) -> str:
         f"{count(bad)} of {count(total)} requests bad: {percent(bad / total)}, "
         f"95% between {percent(low)} and {percent(high)}"
     )
+
+
+def _normal(numbers: Numbers) -> list[Line]:
+    """Whether the service's own past takes the bound's place (decisions.md, What is normal)."""
+    own = numbers.get("p0_own", numbers["p0"])
+    if numbers.get("history", 0.0) <= 0.0 or numbers["p0"] <= own:
+        return []
+    text = (
+        f"{percent(numbers['p0'])}, what is normal for this service by its history; the policy "
+        f"says {percent(own)}"
+    )
+    return [Line("Bound", text)]
 
 
 def _test(numbers: Numbers) -> str:
@@ -104,7 +117,10 @@ def _k(numbers: Numbers, *, stated: bool) -> str:
     elif numbers.get("assumed", 1.0) > 0.0:
         why = "assumed, there is no history to tell"
     else:
-        why = "from the stable revision's history"
+        why = "from the service's history"
+        seen = numbers.get("dispersion_upper", 0.0)
+        if seen > 0.0:
+            why += f": errors came together in bunches of up to {seen:.2g}"
     together = (
         "each error counts whole" if k <= 1 else f"{k:.0f} errors that come together count once"
     )

@@ -57,7 +57,9 @@ class Platform(Protocol):
         """
 
     async def keep(self, snapshot: Snapshot, known_good: KnownGood) -> bool:
-        """Keep the template now in force as the known good one.
+        """Keep the template now in force as the known good one, and the one kept before it.
+
+        A late rollback, after the promotion, leads to the one before (`on_late_fail`).
 
         Returns False when the template in force is no longer `known_good.revision`'s.
 

@@ -20,7 +20,7 @@ from guard.config.selectors import selector
 from guard.config.settings import Settings
 from guard.core.actions import Rights
 from guard.core.errors import TemporaryError
-from guard.core.policy import Step
+from guard.core.policy import Latency, Objective, SlowRatio, Step
 from guard.core.samples import NoData, NoDataReason, Reading
 from guard.core.workloads import Pod, Revision, Snapshot, WorkloadId
 from guard.sources.lookup import Series
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
-    from guard.core.policy import Ratio, Scrape, Service
+    from guard.core.policy import Scrape, Service, Sli
     from guard.core.samples import CounterSample
     from guard.core.workloads import Gone
     from guard.engine.ports import Counters, Platform
@@ -68,7 +68,7 @@ class Pods:
         self._answer = answer
 
     async def read(
-        self, sli: Ratio, pods: Sequence[Pod], scrape: Scrape
+        self, sli: Sli, pods: Sequence[Pod], scrape: Scrape
     ) -> Mapping[str, CounterSample]:
         return {f"{pod.uid}/app": self._answer for pod in pods}
 
@@ -295,3 +295,34 @@ def test_wrong_settings_exit_with_1_and_an_unreachable_platform_with_2(
     result = CliRunner().invoke(check, ["--live", str(SLO)], obj=unreachable)
     assert result.exit_code == 1
     assert "[setting-invalid] GUARD_MODE" in result.output
+
+
+class Histogram(Prometheus):
+    """A lookup of a histogram with these buckets."""
+
+    def __init__(self, *bounds: str) -> None:
+        super().__init__(frozenset({"le", "pod"}))
+        self._bounds = bounds
+
+    async def vector(self, query: str) -> list[Series]:
+        if query == "count by (le) (rpc_seconds_bucket)":
+            return [Series({"le": bound}, 1.0) for bound in self._bounds]
+        return await super().vector(query)
+
+
+def with_latency() -> Service:
+    sli = Latency(selector("rpc_seconds"), 0.4, 0.4)
+    check = SlowRatio("fast", Objective("fast", 0.95, 86400.0, sli))
+    return replace(ORDERS, policy=replace(ORDERS.policy, checks=(check,)))
+
+
+async def test_a_threshold_that_is_no_bucket_is_named_with_its_neighbours() -> None:
+    world = live(Cluster(SNAPSHOT), lookup=Histogram("0.25", "0.5", "+Inf"))
+    (found,) = await ask([with_latency()], world)
+    assert (found.kind, found.serious) == (LiveKind.BUCKET_MISSING, True)
+    assert found.found.endswith("no bucket le=0.4; the neighbouring bounds are 0.25 and 0.5")
+
+
+async def test_a_threshold_is_found_however_its_bound_is_written() -> None:
+    world = live(Cluster(SNAPSHOT), lookup=Histogram("4e-1", "0.5", "+Inf"))
+    assert await kinds(world, with_latency()) == []

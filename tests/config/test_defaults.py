@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from guard.config.defaults import DEFAULT_INDICATORS, default_policies, default_policy
 from guard.config.presets import PER_REVISION
-from guard.core.policy import ErrorRatio, Health, Pods
+from guard.core.policy import ErrorRatio, Health, Pods, WorseThanStable
 from guard.core.workloads import WorkloadId
 
 WORKLOAD = WorkloadId("kubernetes", "shop", "cart")
@@ -32,7 +32,8 @@ def test_the_default_policy_bounds_errors_at_1_percent_and_says_that_it_is_a_def
     check = policy.checks[0]
     assert isinstance(check, ErrorRatio)
     assert check.above == 0.01
-    assert policy.checks[1:] == (Health(), Pods())
+    worse = WorseThanStable("availability against stable", check.objective, above=0.01)
+    assert policy.checks[1:] == (worse, Health(), Pods())
     assert policy.service == "cart"
     assert policy.by_default
     assert not policy.on_fail_stated

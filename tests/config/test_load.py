@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from guard.config.load import load, services
+from guard.config.load import SourceFile, load, parse, services
 from guard.config.problems import ConfigurationProblems
 from guard.config.translate import keys_at
 from guard.core.policy import (
@@ -252,3 +252,14 @@ def test_a_workload_named_twice_in_one_file_is_refused(tmp_path: Path) -> None:
 def test_the_keys_of_each_place_are_known() -> None:
     assert keys_at(())[0] == "apiVersion"
     assert keys_at(("rollout", "checks", 0, "health"))[:3] == ["name", "path", "port"]
+
+
+def test_a_service_may_depend_on_another_one_of_the_same_files() -> None:
+    text = (Path(__file__).parents[2] / "slos" / "auth-service.yaml").read_text(encoding="utf-8")
+    auth = text.replace("owner:", "depends_on: [orders]\nowner:", 1).encode()
+    orders = (Path(__file__).parents[2] / "slos" / "orders.yaml").read_bytes()
+    loaded = parse([SourceFile("auth.yaml", auth), SourceFile("orders.yaml", orders)])
+    assert loaded.problems == ()
+    assert [service.policy.depends_on for service in loaded.services] == [("orders",), ()]
+    (alone,) = parse([SourceFile("auth.yaml", auth)]).problems
+    assert "check the whole folder" in alone.action

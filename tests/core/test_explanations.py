@@ -114,7 +114,18 @@ def test_k_says_where_it_comes_from() -> None:
     assert line("k", check=replace(ERRORS, allowance=1), k=1.0) == (
         "1: each error counts whole (the policy says so)"
     )
-    assert line("k", assumed=0.0).endswith("(from the stable revision's history)")
+    assert line("k", assumed=0.0).endswith("(from the service's history)")
+    assert line("k", assumed=0.0, dispersion_upper=2.6).endswith(
+        "(from the service's history: errors came together in bunches of up to 2.6)"
+    )
+
+
+def test_a_service_over_its_own_bound_says_what_is_normal_for_it() -> None:
+    assert line("Bound", p0=0.015, p0_own=0.01, history=1.0) == (
+        "1.5%, what is normal for this service by its history; the policy says 1%"
+    )
+    assert line("Bound", p0=0.01, p0_own=0.01, history=1.0) == ""
+    assert line("Bound", p0=0.002, p0_own=0.01, history=0.0) == ""
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from guard.core.errors import GuardError
-    from guard.core.policy import Health, Promql, Ratio, Scrape
+    from guard.core.policy import Health, Promql, Scrape, Sli
     from guard.core.samples import CounterSample, Sample
 
 EPOCH = 1_700_000_000.0
@@ -495,7 +495,7 @@ class Source:
         self.asked: list[tuple[float, frozenset[str]]] = []
 
     async def read(
-        self, sli: Ratio, pods: Sequence[Pod], scrape: Scrape
+        self, sli: Sli, pods: Sequence[Pod], scrape: Scrape
     ) -> Mapping[str, CounterSample]:
         self.asked.append((now(), frozenset(pod.uid for pod in pods)))
         if self.defect:

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from guard.core.errors import GuardError
     from guard.core.notices import Notice
     from guard.core.records import Memory, Record
-    from guard.engine.ports import History
+    from guard.engine.ports import Alarms, History
 
 TOTAL = Selector("http_requests_total", (), "http_requests_total")
 BAD = replace(
@@ -163,6 +163,7 @@ class Stage:
         self.sources = [self.scrape]
         self.prober = Prober(self.cluster)
         self.expressions: Expressions | None = None
+        self.alarms: Alarms | None = None
         self.history: History | None = None
         self.options = Options(mode=Mode.ACT)
         self.services: Iterable[Service] = (service(),)
@@ -199,6 +200,7 @@ class Stage:
             options=self.options,
             circuit=Circuit(self.options, now),
             now=now,
+            alarms=self.alarms,
             history=self.history,
         )
         supervisor = Supervisor(world, Catalogue(self.services, default_policies))

@@ -16,7 +16,7 @@ from yarl import URL
 from guard.core import names
 from guard.core.actions import OutcomeKind
 from guard.core.findings import Reason, Verdict
-from guard.core.states import Hold, Phase
+from guard.core.states import Hold, Pacing, Phase
 from guard.core.workloads import Mode
 from tests.web.conftest import (
     a_night,
@@ -104,6 +104,7 @@ class Intent(Model):
     known_good: KnownGood
     decided_at: float
     cause: str
+    previous: str
 
 
 class Outcome(Model):
@@ -140,6 +141,8 @@ class Rollout(Model):
     bake: float
     deadline: float
     elapsed: float
+    pacing: Pacing
+    beside: tuple[int, int]
     findings: list[Finding]
     timeline: list[Note]
     intent: Intent | None

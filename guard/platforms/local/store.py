@@ -31,9 +31,9 @@ CREATE TABLE IF NOT EXISTS documents (
     workload TEXT NOT NULL, uid TEXT NOT NULL, name TEXT NOT NULL, text TEXT NOT NULL,
     PRIMARY KEY (workload, uid, name)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS templates (
+CREATE TABLE IF NOT EXISTS kept (
     workload TEXT NOT NULL, uid TEXT NOT NULL, revision TEXT NOT NULL, text TEXT NOT NULL,
-    PRIMARY KEY (workload, uid)
+    newest INTEGER NOT NULL, PRIMARY KEY (workload, uid, revision)
 ) WITHOUT ROWID;
 """
 
@@ -71,17 +71,21 @@ class Store:
         await self._run(write)
 
     async def keep(self, workload: WorkloadId, uid: str, revision: str, template: str) -> None:
-        """Keep a revision's template in place of the one kept before."""
-        row = (_key(workload), uid, revision, template)
+        """Keep a revision's template, and the one that was kept before it."""
+        mine = (_key(workload), uid)
 
         def write(db: sqlite3.Connection) -> None:
-            db.execute("REPLACE INTO templates VALUES (?, ?, ?, ?)", row)
+            query = "SELECT revision FROM kept WHERE workload = ? AND uid = ? AND newest"
+            if db.execute(query, mine).fetchone() != (revision,):
+                db.execute("DELETE FROM kept WHERE workload = ? AND uid = ? AND NOT newest", mine)
+                db.execute("UPDATE kept SET newest = 0 WHERE workload = ? AND uid = ?", mine)
+            db.execute("REPLACE INTO kept VALUES (?, ?, ?, ?, 1)", (*mine, revision, template))
 
         await self._run(write)
 
     async def kept(self, workload: WorkloadId, uid: str, revision: str) -> str | None:
-        """The kept template, if it is that of this revision."""
-        query = "SELECT text FROM templates WHERE workload = ? AND uid = ? AND revision = ?"
+        """The template of this very revision; None where it is not kept."""
+        query = "SELECT text FROM kept WHERE workload = ? AND uid = ? AND revision = ?"
         wanted = (_key(workload), uid, revision)
         row = await self._run(lambda db: db.execute(query, wanted).fetchone())
         return None if row is None else str(row[0])
@@ -90,7 +94,7 @@ class Store:
         """Drop all that is stored under this name, but what belongs to the `living` uid."""
 
         def write(db: sqlite3.Connection) -> None:
-            for table in ("documents", "templates"):
+            for table in ("documents", "kept"):
                 db.execute(
                     f"DELETE FROM {table} WHERE workload = ? AND uid <> ?",  # noqa: S608 - the two names above
                     (_key(workload), living),

@@ -109,10 +109,14 @@ def test_control_begins_at_a_quarter_of_the_requests(
     assert looked(view).control is control
 
 
-def test_control_once_had_is_kept_down_to_a_fifth() -> None:
+def test_control_once_had_is_kept_down_to_a_fifth_and_what_chance_explains() -> None:
     kept = replace(VIEW, candidate_recent=80, stable_recent=20)
-    lost = replace(VIEW, candidate_recent=81, stable_recent=19)
+    by_chance = replace(VIEW, candidate_recent=86, stable_recent=14)
+    lost = replace(VIEW, candidate_recent=87, stable_recent=13)
+    surely = replace(VIEW, candidate_recent=8100, stable_recent=1900)
     assert looked(VIEW, kept).control
+    assert looked(VIEW, by_chance).control
+    assert not looked(VIEW, surely).control
     assert not looked(VIEW, lost).control
     assert looked(VIEW, lost).ever
     assert not looked(kept).control
@@ -396,3 +400,17 @@ def test_stables_first_counts_are_not_awaited_for_ever(begin: Begin, prometheus:
         seen.append(rollout.take({"c/app": rollout.reading("c")}))
     failed = [finding.answer for finding in seen].index(Verdict.FAIL)
     assert failed == (30 if prometheus else 10)
+
+
+def test_chance_alone_takes_no_control_from_one_stable_pod_of_five(beside: Begin) -> None:
+    rollout = beside()
+    rollout.until(10, c=(0, 6), s=(0, 4))
+    seen = [rollout.poll(c=(0, 83), s=(0, 17)) for _ in range(3)]
+    seen += [rollout.poll(c=(0, 8), s=(0, 2)) for _ in range(40)]
+    assert all(finding.numbers["control"] for finding in seen)
+
+
+def test_a_stable_with_a_tenth_of_the_requests_loses_control(beside: Begin) -> None:
+    rollout = beside()
+    rollout.until(10, c=(0, 6), s=(0, 4))
+    assert not rollout.until(40, c=(0, 9), s=(0, 1)).numbers["control"]

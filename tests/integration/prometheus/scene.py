@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 from aiohttp import web
 
-from guard.core.policy import Matcher, MatchOp, Ratio, Scrape, Selector
+from guard.core.policy import Matcher, MatchOp, Ratio, Scrape, Selector, Sli
 from guard.core.samples import Reading
 from guard.core.workloads import Container, Pod
 from guard.sources.ledger import Ledger
@@ -67,6 +67,7 @@ class Served:
         self.name = name
         self.named = named
         self.codes: dict[str, int] = {}
+        self.seconds: list[float] = []
         self.started = time.time()
         self.restarts = 0
         self.served = 0
@@ -131,6 +132,12 @@ class Served:
             f'http_requests_total{{handler="/shop",code="{code}"}} {count}'
             for code, count in self.codes.items()
         ]
+        if self.seconds:
+            # As client_golang writes it; Prometheus 3 stores the bound as 1.0, 2.x as it came.
+            fast = sum(one <= 1.0 for one in self.seconds)
+            lines += ["# TYPE rpc_seconds histogram", f'rpc_seconds_bucket{{le="1"}} {fast}']
+            lines += [f'rpc_seconds_bucket{{le="+Inf"}} {len(self.seconds)}']
+            lines += [f"rpc_seconds_count {len(self.seconds)}", "rpc_seconds_sum 1"]
         lines += ['queue_depth{queue="a"} 7', 'queue_depth{queue="b"} 8', "not_a_number NaN"]
         return web.Response(text="\n".join(lines) + "\n", content_type="text/plain")
 
@@ -323,10 +330,10 @@ class Asker:
     client: PrometheusClient
     counters: PrometheusCounters
 
-    async def read(self, pods: Sequence[Pod], sli: Ratio = SLI) -> Mapping[str, CounterSample]:
+    async def read(self, pods: Sequence[Pod], sli: Sli = SLI) -> Mapping[str, CounterSample]:
         return await self.counters.read(sli, pods, ANYWHERE)
 
-    async def one(self, pod: Pod, sli: Ratio = SLI) -> CounterSample:
+    async def one(self, pod: Pod, sli: Sli = SLI) -> CounterSample:
         """The only sample of one pod."""
         (sample,) = (await self.read([pod], sli)).values()
         return sample
@@ -353,7 +360,7 @@ class Asker:
                 await asyncio.sleep(AGAIN)
 
     async def until(
-        self, pod: Pod, condition: Callable[[CounterSample], bool], sli: Ratio = SLI
+        self, pod: Pod, condition: Callable[[CounterSample], bool], sli: Sli = SLI
     ) -> CounterSample:
         """Read until a sample is as expected."""
         async with asyncio.timeout(WITHIN):

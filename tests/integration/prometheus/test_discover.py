@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,11 +17,17 @@ from click.testing import CliRunner
 from guard.cli.discover import discover
 from guard.cli.main import main
 from guard.config.load import SourceFile, parse
-from guard.config.presets import PRESETS
-from tests.integration.prometheus.scene import AGAIN, HOST, WITHIN, Server
+from guard.config.presets import PER_REVISION, PRESETS
+from guard.core.policy import Scrape
+from guard.core.samples import Reading
+from guard.core.workloads import Container, Pod, Probe
+from guard.sources.lookup import Address
+from tests.integration.prometheus.scene import AGAIN, HOST, WITHIN, Server, asker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from guard.core.samples import CounterSample
 
 EXPOSITIONS = Path(__file__).parents[2] / "config" / "expositions"
 OWNERS = (
@@ -65,13 +73,15 @@ def address(prometheus_binary: str, tmp_path_factory: pytest.TempPathFactory) ->
         f"    static_configs: [{{{target}}}]\n"
     )
     server = Server(prometheus_binary, tmp_path_factory.mktemp("discover"), (), more)
-    server.start()
-    server.ready()
-    yield server.url
-    server.kill()
-    pages.shutdown()
-    pages.server_close()
-    thread.join()
+    try:
+        server.start()
+        server.ready()
+        yield server.url
+    finally:
+        server.kill()
+        pages.shutdown()
+        pages.server_close()
+        thread.join()
 
 
 @pytest.fixture(autouse=True)
@@ -105,6 +115,45 @@ def test_each_preset_is_found_once_for_the_workload_that_exposes_it(address: str
         assert row["workload"] == ("known" if index == 0 else f"app-{index}")
         assert (row["namespace"], row["pods"]) == ("shop", 1)
         assert row["assumed"] is (index != 0)
+
+
+def test_what_each_preset_selects_in_prometheus_is_what_it_selects_on_a_page(address: str) -> None:
+    scraped(address)
+    for name, sample in asyncio.run(counted(address)).items():
+        stated = re.search(r"bad=(\d+) total=(\d+)", (EXPOSITIONS / f"{name}.prom").read_text())
+        assert stated
+        assert isinstance(sample, Reading), (name, sample)
+        assert (sample.bad, sample.total) == tuple(map(float, stated.groups())), name
+
+
+async def counted(address: str) -> dict[str, CounterSample]:
+    """What the live source of counters reads of each preset."""
+    one = asker(Address(address))
+    try:
+        found = {}
+        for index, preset in enumerate(PER_REVISION):
+            samples = await one.counters.read(preset.indicator, (pod(index),), Scrape())
+            (found[preset.name],) = samples.values()
+        return found
+    finally:
+        await one.counters.close()
+        await one.client.close()
+
+
+def pod(index: int) -> Pod:
+    """The pod that one target stands for; its readiness probe is asked of machines."""
+    return Pod(
+        uid=f"u{index}",
+        name=f"app-{index}-7c489dc7b7-ccrf6",
+        namespace="shop",
+        revision="new",
+        created_at=1.0,
+        address=HOST,
+        ready=True,
+        containers=(Container("app", ready=True, started_at=1.0),),
+        probes=(Probe("readiness", "app", "http", "/actuator/health/readiness"),),
+        annotations=(("prometheus.io/path", "/actuator/prometheus"),),
+    )
 
 
 def test_the_files_that_it_prints_are_valid_together(address: str) -> None:

@@ -72,11 +72,15 @@ async def test_a_new_object_under_an_old_name_finds_nothing_of_the_old_one(store
     assert await store.kept(SHOP, "new", "abc") is None
 
 
-async def test_only_the_template_kept_last_is_there_and_only_for_its_revision(store: Store) -> None:
-    await store.keep(SHOP, "uid", "abc", "first")
-    await store.keep(SHOP, "uid", "def", "second")
+async def test_the_newest_template_and_the_one_before_are_kept_each_for_its_revision(
+    store: Store,
+) -> None:
+    for revision in ("abc", "def", "ghi", "ghi"):
+        await store.keep(SHOP, "uid", revision, f"template of {revision}")
+    assert await store.kept(SHOP, "uid", "ghi") == "template of ghi"
+    assert await store.kept(SHOP, "uid", "def") == "template of def"
     assert await store.kept(SHOP, "uid", "abc") is None
-    assert await store.kept(SHOP, "uid", "def") == "second"
+    assert await store.kept(SHOP, "other", "ghi") is None
 
 
 async def test_forgetting_spares_the_living_object_and_other_workloads(store: Store) -> None:
