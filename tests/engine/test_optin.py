@@ -45,7 +45,7 @@ async def test_one_without_a_counter_is_told_so_once_and_asked_again(stage: Stag
     stage.cluster.create_serving(opted_in=True)
     async with stage.guarding() as guard:
         (told,) = stage.channel.of("Guarded")
-        assert "by pods and health only: no request counter (no_series" in told.title
+        assert "by pods and health only: no request counter (none of the usual" in told.title
         await asyncio.sleep(300.0)
         assert len(stage.channel.of("Guarded")) == 1
         assert not counted(guard, stage)
