@@ -15,7 +15,7 @@ from tests.engine.stage import Stage, saved_intents
 
 pytestmark = pytest.mark.looptime
 
-CALLS = {"load": 1, "rights": 1, "keep": 1, "rehearse": 1, "rollback": 1, "save": 8}
+CALLS = {"load": 1, "rights": 1, "keep": 1, "rehearse": 1, "rollback": 1, "save": 7}
 """How often one guard makes each call in the scenario below; a test holds it to the truth."""
 POINTS = [
     (name, number, when)
