@@ -63,7 +63,7 @@ async def test_half_of_all_requests_fail_and_only_prometheus_sees_it(stage: Stag
     await _rounds(stage, shops, {"ERROR_RATIO": "0.5"}, NEW_POD)
 
 
-@scenario(FROM_PROMETHEUS, {"half-old": USUAL}, shops=2)
+@scenario(FROM_PROMETHEUS, {"half-old": Rules(rollout={"bake": "40s"})}, shops=2)
 async def test_half_of_all_requests_fail_after_prometheus_has_met_the_pods(stage: Stage) -> None:
     shops = await trio(stage, stage.spec("half-old"), alone=False)
     onset = str(2 * SCRAPE_INTERVAL + 2)
