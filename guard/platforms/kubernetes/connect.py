@@ -40,6 +40,8 @@ LOAD_WITHIN: Final = 30.0
 """Seconds that a kubeconfig's exec plugin may take."""
 CALLS_AT_ONCE: Final = 50
 """Connections for calls, beside the three that the watches of each namespace hold for ever."""
+END_EVERY: Final = 0.01
+"""Seconds between two looks whether a killed plugin is gone."""
 NO_CREDENTIALS: Final = "its exec plugin gave no credentials"
 TOKEN: Final = "BearerToken"
 
@@ -111,10 +113,40 @@ def _service_account(
 async def _loaded(load: Load) -> Any:
     """Run a loader in a thread, on a loop of its own: it reads files and waits for plugins."""
     configuration: Any = Configuration()
-    await asyncio.to_thread(asyncio.run, asyncio.wait_for(load(configuration), LOAD_WITHIN))
+    await asyncio.to_thread(_run, load, configuration)
     # A line's end, which most files have, cannot be sent.
     configuration.api_key = {key: text.strip() for key, text in configuration.api_key.items()}
     return configuration
+
+
+class _PluginLoop(asyncio.SelectorEventLoop):
+    """Knows the plugins that were started on it: the library leaves one that hangs behind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plugins: list[asyncio.SubprocessTransport] = []
+
+    async def subprocess_exec(self, *args: Any, **options: Any) -> Any:
+        transport, protocol = await super().subprocess_exec(*args, **options)
+        self.plugins.append(transport)
+        return transport, protocol
+
+    async def end_plugins(self) -> None:
+        """Kill those that still run, and wait until they are gone."""
+        for transport in self.plugins:
+            transport.close()
+        while any(one.get_returncode() is None for one in self.plugins):  # noqa: ASYNC110 - no event tells it
+            await asyncio.sleep(END_EVERY)
+
+
+def _run(load: Load, configuration: Any) -> None:
+    with asyncio.Runner(loop_factory=_PluginLoop) as runner:
+        loop = runner.get_loop()
+        assert isinstance(loop, _PluginLoop)
+        try:
+            runner.run(asyncio.wait_for(load(configuration), LOAD_WITHIN))
+        finally:
+            runner.run(loop.end_plugins())
 
 
 def _client(configuration: Any) -> ApiClient:
