@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from tests.e2e import images, prometheus
 from tests.e2e.apiproxy import ApiProxy
 from tests.e2e.available import kubeconfig
+from tests.e2e.claim import Claim
 from tests.e2e.cluster import Cluster, host_address, load_address
 from tests.e2e.guards import Guard, Kind
 from tests.e2e.images import UNGUARDED
@@ -70,6 +71,7 @@ class Equipment:
     cluster: Cluster
     node: str
     table: Table
+    claim: Claim
     watchmen: dict[str, Watchman] = field(default_factory=dict)
     spaces: list[str] = field(default_factory=list)
 
@@ -77,12 +79,13 @@ class Equipment:
     async def prepare(cls, chosen: Iterable[Scenario]) -> Equipment:
         """Bring up everything that the chosen scenarios need; nothing is left of a failure."""
         cluster = await Cluster.connect()
-        self = cls(cluster, await cluster.node_address(), Table())
+        self = cls(cluster, await cluster.node_address(), Table(), Claim(cluster))
         entries: dict[Kind, list[Scenario]] = {}
         for entry in chosen:
             entries.setdefault(entry.guard, []).append(entry)
         self.spaces = [UNGUARDED, *(space for kind in entries for space in kind.spaces)]
         try:
+            await self.claim.take()
             async with asyncio.TaskGroup() as group:
                 group.create_task(images.build())
                 for space in self.spaces:
@@ -101,6 +104,7 @@ class Equipment:
             await watchman.close()
         self.watchmen = {}
         await self.cluster.remove(self.spaces)
+        await self.claim.close()
         await self.cluster.close()
 
     @contextlib.asynccontextmanager

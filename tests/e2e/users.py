@@ -43,6 +43,10 @@ class Users:
         failures = self._stream.tally.failures
         return next((f.at for f in failures if f.revision == revision), None)
 
+    def errors(self) -> int:
+        """How many answers were errors: no failures to connect, as a busy machine has them."""
+        return self._stream.tally.by_kind().get("5xx", 0)
+
     def answered(self, revision: str) -> int:
         """How many requests this revision has answered, well or badly."""
         return sum(self._stream.tally.answered.get(revision, (0, 0)))
