@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
+from guard.core import quantities
 from guard.core.states import Hold
 from guard.engine.board import Board
 from guard.engine.metrics import Metrics
-from guard.web import pages, quantities
+from guard.web import pages
 from guard.web.server import application, serve
 from tests.web.conftest import a_night, baking, held, rollback_failed, stated
 
