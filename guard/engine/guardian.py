@@ -405,7 +405,7 @@ class Guardian:
         """Send the rollback as a dry run while there is time to tell people (law 6)."""
         pause = REHEARSE_AGAIN
         while not self._rehearsed():
-            with contextlib.suppress(TemporaryError):
+            with contextlib.suppress(TemporaryError, TimeoutError):
                 rehearsal = await self._keeper.rehearse(self.record)
                 if rehearsal is None:
                     return

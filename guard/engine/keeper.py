@@ -35,6 +35,8 @@ FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
 ANSWER_WITHIN = 5.0
 """Seconds after which a question to the store counts as not answered."""
+REHEARSED_WITHIN = 60.0
+"""Seconds after which a rehearsal counts as not answered; like a rollback it may try many times."""
 
 log = structlog.get_logger("guard.keeper")
 
@@ -256,6 +258,7 @@ class Keeper:
 
         Raises:
             TemporaryError: the platform did not answer.
+            TimeoutError: the same, within its time.
         """
         case = record.state.case
         good = self.memory.known_good
@@ -271,7 +274,8 @@ class Keeper:
             cause=stories.cause(case, good),
             previous=record.state.previous,
         )
-        return await self._world.platform.rehearse(intent)
+        async with asyncio.timeout(REHEARSED_WITHIN):
+            return await self._world.platform.rehearse(intent)
 
 
 def youths(record: Record) -> dict[str, Youth]:

@@ -35,6 +35,8 @@ LOOK_EVERY = 5.0
 """Seconds after which a warden looks again although nothing changed (trust, rights)."""
 READ_AGAIN = 60.0
 """Seconds until a memory that could not be read is read again."""
+FORGET_WITHIN = 5.0
+"""Seconds that the store has to forget: a new object of the same name may be waiting."""
 LAST_SAVE_WITHIN = 1.5
 """Seconds that a stopping guard takes for its last checkpoint."""
 
@@ -130,8 +132,9 @@ class Warden:
         self._guarded(now=False)
         self._catalogue.forget(self._workload)
         try:
-            await self._world.platform.forget(self._workload)
-        except GuardError as error:
+            async with asyncio.timeout(FORGET_WITHIN):
+                await self._world.platform.forget(self._workload)
+        except (GuardError, TimeoutError) as error:
             log.warning("not forgotten", workload=str(self._workload), why=str(error))
 
     # Looking.

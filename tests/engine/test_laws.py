@@ -146,6 +146,28 @@ def assert_acted_by_the_laws(stage: Stage) -> None:
     assert not {"content-good", "content-better"} & {content for _, content in cluster.undone}
 
 
+def assert_nothing_is_overlooked(stage: Stage) -> None:
+    """What is in force now is known good or was judged, and nothing is stuck."""
+    guard = stage.guards[-1]
+    auth = stage.cluster.workloads[AUTH]
+    records = guard.world.board.newest()
+    for record in records:
+        waits = record.state.phase is Phase.ROLLING_BACK and (
+            auth.paused or auth.mode is Mode.OBSERVE
+        )
+        over = record.state.phase in ENDS or record.state.phase is Phase.HELD
+        assert over or waits or auth.replicas == 0
+    guarded = guard.supervisor._catalogue.workloads and auth.mode is not Mode.OFF
+    if not guarded or not auth.replicas or not auth.complete:
+        return
+    memory, _ = stage.stored()
+    good = memory.known_good if memory else None
+    names = [record.id for record in records]
+    current = auth.current
+    judged = f"{AUTH}@{current.hash}#{current.number}" in names
+    assert judged or (good is not None and good.revision.hash == current.hash)
+
+
 def still_standing(stage: Stage) -> set[str]:
     """Keys of the stories that may be open, by where the rollouts stand."""
     keys = set()
@@ -170,6 +192,7 @@ async def test_the_guard_acts_by_the_laws_whatever_happens(
     stage = await played(steps)
     try:
         assert_acted_by_the_laws(stage)
+        assert_nothing_is_overlooked(stage)
     finally:
         for guard in stage.guards:
             await guard.kill()

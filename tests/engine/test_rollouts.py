@@ -540,6 +540,18 @@ async def test_created_anew_while_the_old_one_is_being_forgotten_it_is_guarded(
         assert stage.cluster.documents[again.id][0] == again.uid
 
 
+async def test_a_store_that_hangs_while_it_forgets_keeps_no_new_object_waiting(
+    stage: Stage,
+) -> None:
+    stage.cluster.create_serving()
+    async with stage.guarding(hang={"forget"}):
+        stage.cluster.delete()
+        await asyncio.sleep(1.0)
+        stage.cluster.create_serving("other")
+        await asyncio.sleep(6.0)
+        assert stage.memory().known_good.revision.content == "content-other"
+
+
 async def test_a_store_that_does_not_forget_keeps_no_warden_alive(stage: Stage) -> None:
     stage.cluster.create_serving()
     async with stage.guarding(fail={"forget": TemporaryError("away")}) as guard:

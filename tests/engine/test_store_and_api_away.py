@@ -403,6 +403,17 @@ async def test_a_rehearsal_that_hangs_delays_nothing(stage: Stage) -> None:
         await stage.reaches(Phase.ROLLED_BACK)
 
 
+async def test_a_rehearsal_that_hangs_is_repeated(stage: Stage) -> None:
+    auth = serving(stage)
+    stage.policy(bake=100.0)
+    async with stage.guarding(hang={"rehearse"}) as guard:
+        auth.apply("better")
+        await asyncio.sleep(61.0)
+        guard.connection.hang.clear()
+        await asyncio.sleep(10.0)
+        assert stage.notes("rehearsed") == ["rehearsed"]
+
+
 # At the start.
 
 
