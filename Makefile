@@ -63,7 +63,7 @@ lint: $(VENV)/.test
 unit: $(VENV)/.test
 	@rm -rf build/coverage/unit && mkdir -p build/coverage/unit
 	COVERAGE_FILE=build/coverage/unit/data PYTHONPATH=$(CURDIR) $(BIN)/coverage run -m pytest --ignore=tests/integration
-	@COVERAGE_FILE=build/coverage/unit/all $(BIN)/coverage combine --quiet --keep build/coverage/unit
+	@COVERAGE_FILE=build/coverage/unit/all $(BIN)/coverage combine --quiet --keep build/coverage/unit/data.*
 	COVERAGE_FILE=build/coverage/unit/all $(BIN)/coverage report --include='guard/core/*' --fail-under=100 --skip-covered
 
 integration: $(SITE)/.wheel

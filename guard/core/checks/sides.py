@@ -232,8 +232,7 @@ def _sum(taken: list[_Taken], asked: Asked) -> Side:
 def _age(one: _Taken, delta: Delta) -> float:
     """Seconds from the moment that `settle` counts from to the end of a delta."""
     account = one.account
-    if account is None:
-        return 0.0
+    assert account is not None, "a delta is what an account gave"
     begin = account.ready_at if account.ready_at is not None else account.started_at
     return 0.0 if begin is None else max(delta.at - begin, 0.0)
 
