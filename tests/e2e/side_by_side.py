@@ -12,7 +12,7 @@ import contextlib
 import itertools
 import os
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from tests.e2e.policies import Rules
     from tests.e2e.stage import Stage
 
-CAPACITY: Final = int(os.environ.get("GUARD_E2E_CAPACITY", "0")) or 5 * (os.cpu_count() or 1)
-"""Shops under load at a time: five a core keep it below the point where measuring suffers."""
+CAPACITY: Final = int(os.environ.get("GUARD_E2E_CAPACITY", "0")) or 4 * (os.cpu_count() or 1)
+"""Shops under load at a time: four a core keep it below the point where answers come late."""
+TIMED: Final = 0.75
+"""Of these for the scenarios whose seconds are figures: they come first, and are left in peace."""
 PATIENCE: Final = 1800.0
 """Seconds after which a scenario that has begun is called stuck."""
 TURN: Final = 7200
@@ -41,6 +43,7 @@ class Scenario:
     Attributes:
         slos: policies by the name of the shop that each guards.
         shops: how many shops it has under load at a time, the unguarded ones too.
+        timed: its seconds and losses are figures.
         first: begins before the others, since it takes long.
         number: its place in its module.
     """
@@ -51,6 +54,7 @@ class Scenario:
     slos: Mapping[str, Rules]
     shops: int
     core: bool
+    timed: bool
     first: bool
     number: int
 
@@ -61,13 +65,15 @@ def scenario(
     *,
     shops: int = 1,
     core: bool = False,
+    timed: bool = False,
     first: bool = False,
 ) -> Callable[[Callable[[Stage], Awaitable[None]]], Callable[[Run], Awaitable[None]]]:
     """Make a test of an async function that plays a scenario on its stage."""
 
     def take(play: Callable[[Stage], Awaitable[None]]) -> Callable[[Run], Awaitable[None]]:
         name = play.__name__.removeprefix("test_").replace("_", " ")
-        entry = Scenario(name, play, guard, slos, shops, core, first, next(_NUMBERS))
+        number = next(_NUMBERS)
+        entry = Scenario(name, play, guard, slos, shops, core, timed, first, number)
 
         async def wait(run: Run) -> None:
             await run.result(entry)
@@ -116,44 +122,59 @@ class Room:
                 turn.set_result(None)
 
 
-@dataclass(slots=True, eq=False)
 class Run:
     """The scenarios of one session."""
 
-    equipment: Equipment
-    room: Room = field(default_factory=lambda: Room(CAPACITY))
-    turns: dict[str, asyncio.Lock] = field(default_factory=dict)
-    tasks: dict[Scenario, asyncio.Task[None]] = field(default_factory=dict)
+    def __init__(self, equipment: Equipment) -> None:
+        self.equipment = equipment
+        self._room = Room(CAPACITY)
+        self._quiet_room = Room(int(TIMED * CAPACITY))
+        self._measured = asyncio.Event()
+        self._timed = 0
+        self._turns: dict[str, asyncio.Lock] = {}
+        self._tasks: dict[Scenario, asyncio.Task[None]] = {}
 
     def start(self, chosen: list[Scenario]) -> None:
-        """Start them all, the long ones first, in the order of their modules."""
-        for entry in sorted(chosen, key=lambda entry: (not entry.first, entry.number)):
-            self.tasks[entry] = asyncio.create_task(self._play(entry), name=entry.name)
+        """Start them: the timed ones, then the long ones, then in the order of their modules."""
+        chosen.sort(key=lambda entry: (not entry.timed, not entry.first, entry.number))
+        for entry in chosen:
+            self._tasks[entry] = asyncio.create_task(self._play(entry), name=entry.name)
+        self._timed = sum(entry.timed for entry in chosen)
+        self._measure(0)
 
     async def result(self, entry: Scenario) -> None:
         """Wait for one; raises what it raised."""
-        await self.tasks[entry]
+        await self._tasks[entry]
 
     async def over(self) -> None:
         """Wait until all have ended, however they did."""
-        await asyncio.gather(*self.tasks.values(), return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def close(self) -> None:
         """End what still runs. Idempotent."""
-        for task in self.tasks.values():
+        for task in self._tasks.values():
             task.cancel()
-        await asyncio.gather(*self.tasks.values(), return_exceptions=True)
+        await self.over()
 
     async def _play(self, entry: Scenario) -> None:
-        """A guard that the scenario freezes or kills is not shared meanwhile."""
-        turn = self.turns.setdefault(entry.guard.name, asyncio.Lock())
-        if not entry.guard.alone:
-            await self._perform(entry)
+        if entry.timed:
+            try:
+                await self._perform(entry, self._quiet_room)
+            finally:
+                self._measure(1)
             return
-        async with turn:
-            await self._perform(entry)
+        await self._measured.wait()
+        # A guard that the scenario freezes or kills is not shared meanwhile.
+        turn = self._turns.setdefault(entry.guard.name, asyncio.Lock())
+        async with turn if entry.guard.alone else contextlib.nullcontext():
+            await self._perform(entry, self._room)
 
-    async def _perform(self, entry: Scenario) -> None:
-        async with self.room.take(entry.shops), self.equipment.stage(entry) as stage:
+    def _measure(self, done: int) -> None:
+        self._timed -= done
+        if self._timed == 0:
+            self._measured.set()
+
+    async def _perform(self, entry: Scenario, room: Room) -> None:
+        async with room.take(entry.shops), self.equipment.stage(entry) as stage:
             async with asyncio.timeout(PATIENCE):
                 await entry.play(stage)

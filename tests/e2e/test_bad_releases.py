@@ -28,7 +28,7 @@ ROUNDS = 5
 @scenario(MAIN, {"half": USUAL}, shops=3, core=True)
 async def test_half_of_all_requests_fail(stage: Stage) -> None:
     shops = await trio(stage, stage.spec("half"))
-    rollout, _ = await release(stage, shops, Bad({"ERROR_RATIO": "0.5"}), kind=HALF)
+    rollout, _ = await release(stage, shops, Bad({"ERROR_RATIO": "0.5"}))
     assert rollout.phase == "rolled_back", rollout.text
     assert shops.guarded.shop.templates == ["good", "bad", "good"]
     await stage.heard("half", "RolledBack", "resolved")
@@ -37,33 +37,33 @@ async def test_half_of_all_requests_fail(stage: Stage) -> None:
     await stage.events("half", "RolloutBegan", "RollingBack", "RolledBack")
 
 
-@scenario(MAIN, {"half-again": USUAL}, shops=2)
+@scenario(MAIN, {"half-again": USUAL}, shops=2, timed=True)
 async def test_half_of_all_requests_fail_again_and_again(stage: Stage) -> None:
     shops = await trio(stage, stage.spec("half-again"), alone=False)
     await _rounds(stage, shops, {"ERROR_RATIO": "0.5"}, HALF)
 
 
-@scenario(MAIN, {"fifth": USUAL}, shops=3)
+@scenario(MAIN, {"fifth": USUAL}, shops=3, timed=True)
 async def test_a_fifth_of_all_requests_fails(stage: Stage) -> None:
     shops = await trio(stage, stage.spec("fifth"))
-    rollout, _ = await release(stage, shops, Bad({"ERROR_RATIO": "0.2"}), kind="20% errors")
+    rollout, _ = await release(stage, shops, Bad({"ERROR_RATIO": "0.2"}))
     assert rollout.phase == "rolled_back", rollout.text
 
 
-@scenario(MAIN, {"twentieth": USUAL}, shops=3)
+@scenario(MAIN, {"twentieth": USUAL}, shops=3, timed=True)
 async def test_a_twentieth_of_all_requests_fails(stage: Stage) -> None:
     shops = await trio(stage, stage.spec("twentieth"))
-    rollout, _ = await release(stage, shops, Bad({"ERROR_RATIO": "0.05"}), kind="5% errors")
+    rollout, _ = await release(stage, shops, Bad({"ERROR_RATIO": "0.05"}))
     assert rollout.phase == "rolled_back", rollout.text
 
 
-@scenario(FROM_PROMETHEUS, {"half-new": USUAL}, shops=2)
+@scenario(FROM_PROMETHEUS, {"half-new": USUAL}, shops=2, timed=True)
 async def test_half_of_all_requests_fail_and_only_prometheus_sees_it(stage: Stage) -> None:
     shops = await trio(stage, stage.spec("half-new"), alone=False)
     await _rounds(stage, shops, {"ERROR_RATIO": "0.5"}, NEW_POD)
 
 
-@scenario(FROM_PROMETHEUS, {"half-old": Rules(rollout={"bake": "40s"})}, shops=2)
+@scenario(FROM_PROMETHEUS, {"half-old": Rules(rollout={"bake": "40s"})}, shops=2, timed=True)
 async def test_half_of_all_requests_fail_after_prometheus_has_met_the_pods(stage: Stage) -> None:
     shops = await trio(stage, stage.spec("half-old"), alone=False)
     onset = str(2 * SCRAPE_INTERVAL + 2)
@@ -118,7 +118,7 @@ async def test_the_health_endpoint_answers_503_while_the_metrics_are_fine(stage:
     assert shops.guarded.seen.errors() == 0
 
 
-@scenario(MAIN, {"rapid": USUAL}, shops=2)
+@scenario(MAIN, {"rapid": USUAL}, shops=2, timed=True)
 async def test_a_bad_release_is_complete_within_three_seconds(stage: Stage) -> None:
     """Its errors begin when nothing of the good revision is left to compare with."""
     shops = await trio(stage, stage.spec("rapid", replicas=2, strategy=AT_ONCE), alone=False)
