@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from guard.core import lifecycle
 from guard.core.actions import OutcomeKind
-from guard.core.errors import TemporaryError
 from guard.core.records import noted
 from guard.core.states import (
     Act,
@@ -26,30 +26,29 @@ from guard.core.states import (
     Phase,
     Resume,
     Save,
-    Superseded,
     Tell,
     Trust,
-    TurnedOff,
 )
 from guard.core.ticks import Tick
 from guard.core.verdicts import judge
 from guard.core.workloads import Mode
-from guard.engine import checks
+from guard.engine import checks, outside
 from guard.engine.execute import Recovery, done, roll_back
 from guard.engine.gather import Gatherer, Sides
 from guard.engine.neighbours import Neighbours
 from guard.engine.pacing import Pacer
 from guard.engine.past import LookBack, told
+from guard.engine.rehearsing import rehearse
 from guard.engine.rhythm import Rhythm
 from guard.engine.tasks import persist
-from guard.engine.troubles import SOUND_AFTER, Trouble, refused_rehearsal
+from guard.engine.troubles import SOUND_AFTER, Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from guard.core.records import Record
     from guard.core.samples import CounterSample
-    from guard.core.states import Command, Event, Facts
+    from guard.core.states import Command, Event, Facts, PauseAnswered, ResumeAnswered
     from guard.core.workloads import Snapshot
     from guard.engine.keeper import Keeper
     from guard.engine.world import World
@@ -58,9 +57,9 @@ CHECKPOINT_EVERY = 15.0
 """Seconds between two written checkpoints of the evidence (decisions.md, After a restart)."""
 DELAY_TOLD_AFTER = 10.0
 """Seconds from the decision after which people are told that the rollback is not done."""
-REHEARSE_AGAIN = 10.0
-REHEARSE_AT_LAST = 600.0
-"""Seconds until a rollback that could not be rehearsed is rehearsed again, doubled each time."""
+PACE_WITHIN = 0.5
+"""Seconds that a look waits for the pause it asked for; an answer that comes later enters with a
+later look, so that an API server which hangs holds no judging up."""
 
 log = structlog.get_logger("guard.guardian")
 
@@ -85,6 +84,7 @@ class Guardian:
         self._rhythm = Rhythm(self._began)
         self._saved_at = world.now()
         self._intended = False
+        self._pacing: asyncio.Task[PauseAnswered | ResumeAnswered | None] | None = None
         self._recovery: Recovery | None = None
         self._sort()
 
@@ -113,34 +113,35 @@ class Guardian:
 
     async def run(self) -> Record:
         """Follow the rollout to its end and return its record."""
-        # Before all else: each moment brings up more pods of a release that nobody knows yet.
-        await self._pace()
-        name = f"rehearse:{self.record.id}"
-        beside = [
-            asyncio.create_task(self._gather.run(), name=f"gather:{self.record.id}"),
-            asyncio.create_task(persist(name, self._rehearse, self._world.metrics), name=name),
-            asyncio.create_task(
-                persist(f"past:{self.record.id}", self._past.run, self._world.metrics),
-                name=f"past:{self.record.id}",
-            ),
-            asyncio.create_task(
-                persist(f"neighbours:{self.record.id}", self._neighbours.run, self._world.metrics),
-                name=f"neighbours:{self.record.id}",
-            ),
-        ]
+        beside: list[asyncio.Task[Any]] = []
         try:
+            # Before all else: each moment brings up more pods of a release nobody knows yet.
+            await self._pace()
+            gathering = asyncio.create_task(self._gather.run(), name=f"gather:{self.record.id}")
+            rehearsal = partial(rehearse, self._world, self._keeper, self)
+            beside = [
+                gathering,
+                self._beside("rehearse", rehearsal),
+                self._beside("past", self._past.run),
+                self._beside("neighbours", self._neighbours.run),
+            ]
             while not self.record.state.ended:
                 began = self._clock()
-                if beside[0].done():
-                    beside[0].result()  # Only a defect ends it with an error, which is told here.
+                if gathering.done():
+                    gathering.result()  # Only a defect ends it with an error, which is told here.
                 await self._once()
                 await self._pause(began)
         finally:
+            beside += [self._pacing] if self._pacing else []
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
             await self._gather.close()
         return self.record
+
+    def _beside(self, what: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[Any]:
+        name = f"{what}:{self.record.id}"
+        return asyncio.create_task(persist(name, work, self._world.metrics), name=name)
 
     async def _once(self) -> None:
         self._changed.clear()
@@ -176,43 +177,17 @@ class Guardian:
         return stepped or self._outside() is not None
 
     def _sort(self) -> None:
-        snapshot = self._sides.snapshot
         state = self.record.state
-        good = state.intent.known_good if state.intent else state.case.stable
         self._sides.candidate = frozenset({state.case.candidate.hash})
-        known = frozenset({good.revision.hash}) if good else frozenset()
-        alike = snapshot.hashes_of(good.revision) if good else frozenset()
-        self._sides.stable = (known | alike) - self._sides.candidate
+        self._sides.stable = outside.stable_hashes(state, self._sides.snapshot)
 
     def _outside(self) -> Event | None:
         """What ended the rollout from outside, if anything did."""
-        snapshot = self._sides.snapshot
-        state = self.record.state
-        case = state.case
-        if self._gone or snapshot.uid != case.uid:
+        if self._gone:
             return Deleted()
-        if self._off or self._keeper.mode(snapshot) is Mode.OFF:
-            return TurnedOff()
-        if state.phase is Phase.ROLLING_BACK and (state.verify_by is None or self._is_back()):
-            # Before the patch has an outcome, only the platform can tell whose template it is.
-            return None
-        return self._moved_on()
-
-    def _moved_on(self) -> Superseded | None:
-        """Whether another template than the candidate's is in force."""
-        current = self._sides.snapshot.current
-        candidate = self.record.state.case.candidate
-        if (current.hash, current.number) == (candidate.hash, candidate.number):
-            return None
-        if self._is_back():
-            return Superseded(f"a person put {current.hash} back, the known-good revision")
-        return Superseded(f"a newer release, {current.hash}, took its place")
-
-    def _is_back(self) -> bool:
-        """Whether the known-good template is in force."""
-        state = self.record.state
-        good = state.intent.known_good if state.intent else state.case.stable
-        return good is not None and self._sides.snapshot.current.same_as(good.revision)
+        snapshot = self._sides.snapshot
+        mode = Mode.OFF if self._off else self._keeper.mode(snapshot)
+        return outside.ended(self.record.state, snapshot, mode)
 
     # Judging.
 
@@ -239,7 +214,7 @@ class Guardian:
         states = {name: checks.update(s, tick) for name, s in self.record.checks.items()}
         self._neighbours.see(states.values())
         for text in told(self.record.checks, states):
-            self._note(Note(tick.at, "normal", text))
+            self.note(Note(tick.at, "normal", text))
         findings = tuple(checks.find(state, tick) for state in states.values())
         judgement = judge(findings, self.record.frame)
         self._world.metrics.verdicts.labels(judgement.verdict.value).inc()
@@ -295,7 +270,7 @@ class Guardian:
         await self._perform(commands)
         self._world.board.show(self.record)
         if self._world.now() - self._saved_at >= CHECKPOINT_EVERY:
-            self._put()
+            self.put()
 
     def _ended(self) -> None:
         """Leave behind what outlives the rollout, before its last record is written."""
@@ -310,7 +285,7 @@ class Guardian:
     async def _perform(self, commands: tuple[Command, ...]) -> None:
         for command in commands:
             if isinstance(command, Note):
-                self._note(command)
+                self.note(command)
             elif isinstance(command, Tell):
                 # Before anything that waits: people are told whatever the store and the API do.
                 self._world.deliver.tell(command.notice)
@@ -318,7 +293,7 @@ class Guardian:
             if isinstance(command, Trust):
                 await self._keeper.trust(self.record, self._sides.snapshot, command.why)
         if any(isinstance(command, Save) for command in commands):
-            self._put()
+            self.put()
         if any(isinstance(command, Act) for command in commands):
             self._world.board.show(self.record)
             await self._act()
@@ -329,16 +304,25 @@ class Guardian:
         """Try what is due about the pause; the next look tries again where it was not possible."""
         if self._outside() is not None:
             return
-        answered = await self._pacer.due(self.record.state, self._sides.snapshot)
+        if self._pacing is None:
+            due = self._pacer.due(self.record.state, self._sides.snapshot)
+            self._pacing = asyncio.create_task(due, name=f"pace:{self.record.id}")
+        await asyncio.wait([self._pacing], timeout=PACE_WITHIN)
+        if not self._pacing.done():
+            return
+        task, self._pacing = self._pacing, None
+        answered = task.result()
         if answered is not None:
             await self._take(answered)
 
-    def _note(self, note: Note) -> None:
+    def note(self, note: Note) -> None:
+        """Add a line to the record's timeline, and to the log."""
         self.record = noted(self.record, note)
         service = self.record.state.case.service
         log.info(note.kind, rollout=self.record.id, service=service, text=note.text)
 
-    def _put(self) -> None:
+    def put(self) -> None:
+        """Have the record written soon."""
         self._saved_at = self._world.now()
         self._keeper.put(self.record)
 
@@ -349,6 +333,9 @@ class Guardian:
         intent = self.record.state.intent
         assert intent is not None
         self._world.circuit.rolled_back(intent.workload, intent.decided_at)
+        if self._pacing is not None:
+            self._pacing.cancel()  # The rollback puts back what the pause changed.
+            self._pacing = None
         # First the intent, then the act (law 6). Writing takes time: look again what is true now.
         if not self._intended:
             self._intended = await self._keeper.secure(self.record)
@@ -371,12 +358,13 @@ class Guardian:
 
     async def _give_way(self, hindrance: str) -> None:
         """While the guard cannot act, a template that came meanwhile is not kept waiting."""
-        over = self._outside() or self._moved_on()
+        state, snapshot = self.record.state, self._sides.snapshot
+        over = self._outside() or outside.moved_on(state, snapshot)
         if over is None:
             if hindrance:
                 self._keeper.troubles.open(Trouble.ROLLBACK, hindrance, self.record.id)
             return
-        if self._intended and self._is_back():
+        if self._intended and outside.is_back(state, snapshot):
             # Perhaps by an attempt whose outcome was lost: not a second time (law 7).
             self._keeper.rolled_back(self.record)
         await self._take(over)
@@ -400,30 +388,3 @@ class Guardian:
         if event is None:
             event = self._recovery.look(self._sides, counters, self._world.now())
         await self._take(event)
-
-    async def _rehearse(self) -> None:
-        """Send the rollback as a dry run while there is time to tell people (law 6)."""
-        pause = REHEARSE_AGAIN
-        while not self._rehearsed():
-            with contextlib.suppress(TemporaryError, TimeoutError):
-                rehearsal = await self._keeper.rehearse(self.record)
-                if rehearsal is None:
-                    return
-                known = self.record.rehearsal
-                self.record = replace(self.record, rehearsal=rehearsal)
-                if known is None or known.detail != rehearsal.detail:
-                    self._note(Note(rehearsal.at, "rehearsed", rehearsal.detail))
-                    self._put()
-                if rehearsal.possible is False:
-                    case = self.record.state.case
-                    notice = refused_rehearsal(case, rehearsal.detail, self._world.now())
-                    self._world.deliver.tell(notice)
-            if not self._rehearsed():
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, REHEARSE_AT_LAST)
-
-    def _rehearsed(self) -> bool:
-        """Whether it is known if a rollback would work, or one is under way."""
-        rehearsal = self.record.rehearsal
-        known = rehearsal is not None and rehearsal.possible is not None
-        return known or self.record.state.phase is Phase.ROLLING_BACK

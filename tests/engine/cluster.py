@@ -406,9 +406,11 @@ class Connection:
 
     async def pause(self, intent: PauseIntent) -> Outcome:
         def act() -> Outcome:
-            workload = self.cluster.workloads[intent.workload]
-            if workload.current.hash != intent.candidate.hash:
+            workload = self.cluster.workloads.get(intent.workload)
+            if workload is None or workload.current.hash != intent.candidate.hash:
                 return Outcome(OutcomeKind.SUPERSEDED, now(), "another template")
+            if workload.paused:
+                return Outcome(OutcomeKind.UNAVAILABLE, now(), "a person paused it")
             if self.cluster.pause_refused:
                 return Outcome(OutcomeKind.REFUSED, now(), self.cluster.pause_refused)
             held = workload.pause
@@ -423,9 +425,11 @@ class Connection:
 
     async def resume(self, intent: PauseIntent) -> Outcome:
         def act() -> Outcome:
-            workload = self.cluster.workloads[intent.workload]
-            if workload.current.hash != intent.candidate.hash:
+            workload = self.cluster.workloads.get(intent.workload)
+            if workload is None or workload.current.hash != intent.candidate.hash:
                 return Outcome(OutcomeKind.SUPERSEDED, now(), "another template")
+            if workload.paused:
+                return Outcome(OutcomeKind.UNAVAILABLE, now(), "a person paused it")
             if workload.pause is None:
                 return Outcome(OutcomeKind.ALREADY, now(), "not held")
             workload.let_go()

@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from guard.core.errors import PermanentError, TemporaryError
+from guard.core.pace import AT_FIRST_PODS
+from guard.core.policy import Step
 from guard.core.states import ENDS, Phase
 from guard.core.workloads import Mode
 from tests.engine.cluster import AUTH
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.looptime
 
-CALLS = ["save", "rollback", "keep", "rehearse", "forget", "rights"]
+CALLS = ["save", "rollback", "keep", "rehearse", "forget", "rights", "pause", "resume"]
 CONTENTS = ["good", "better", "bad", "worse"]
 
 PEOPLE = st.one_of(
@@ -35,12 +37,13 @@ PEOPLE = st.one_of(
 )
 FAILURES = st.one_of(
     st.tuples(st.just("fail"), st.sampled_from(CALLS)),
-    st.tuples(st.just("refuse"), st.sampled_from(["save", "keep", "rollback"])),
+    st.tuples(st.just("refuse"), st.sampled_from(["save", "keep", "rollback", "pause", "resume"])),
     st.tuples(st.just("hang"), st.sampled_from(CALLS)),
     st.tuples(st.just("recover"), st.none()),
     st.tuples(st.just("scrape"), st.booleans()),
 )
 DEATHS = st.tuples(st.sampled_from(["kill", "stop"]), st.none())
+Steps = list[tuple[tuple[str, object], float]]
 WAITS = st.sampled_from([0.0, 0.02, 0.5, 3.0, 20.0])
 
 
@@ -50,6 +53,7 @@ class Play:
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
         self.guard: Guard = stage.start()
+        self.stepwise = self.auth.stepwise
         for content in ("bad", "worse"):
             stage.errors(content, 0.5)
 
@@ -80,7 +84,8 @@ class Play:
     async def recreate(self, content: str) -> None:
         self.stage.cluster.delete()
         await asyncio.sleep(0.01)
-        self.stage.cluster.create_serving(content, drain_after=10.0)
+        stepwise = self.stepwise
+        self.stage.cluster.create_serving(content, drain_after=10.0, stepwise=stepwise)
 
     async def files(self, there: bool) -> None:  # noqa: FBT001 - one of many actions
         self.guard.supervisor.take(self.stage.services if there else ())
@@ -110,11 +115,11 @@ class Play:
         self.guard = self.stage.start()
 
 
-async def played(steps: list[tuple[tuple[str, object], float]]) -> Stage:
+async def played(steps: Steps, *, paced: bool) -> Stage:
     """Do all of it, then let everything recover and come to rest."""
     stage = Stage()
-    stage.policy(bake=10.0, deadline=40.0)
-    stage.cluster.create_serving(drain_after=10.0)
+    stage.policy(bake=10.0, deadline=40.0, pace=(Step.FIRST,) if paced else ())
+    stage.cluster.create_serving(drain_after=10.0, stepwise=paced)
     play = Play(stage)
     await asyncio.sleep(0.5)
     for (what, how), wait in steps:
@@ -155,8 +160,15 @@ def assert_nothing_is_overlooked(stage: Stage) -> None:
         waits = record.state.phase is Phase.ROLLING_BACK and (
             auth.paused or auth.mode is Mode.OBSERVE
         )
+        # A rollout that a person paused at its first pods is theirs to let on.
+        waits |= auth.paused and record.state.pacing in AT_FIRST_PODS
         over = record.state.phase in ENDS or record.state.phase is Phase.HELD
         assert over or waits or auth.replicas == 0
+    if auth.pause is not None and not auth.paused:
+        assert auth.mode in (None, Mode.ACT)
+        live = [r for r in records if r.state.phase not in ENDS]
+        failed = [r for r in records if r.state.phase is Phase.ROLLBACK_FAILED]
+        assert live or failed
     guarded = guard.supervisor._catalogue.workloads and auth.mode is not Mode.OFF
     if not guarded or not auth.replicas or not auth.complete:
         return
@@ -185,11 +197,12 @@ def still_standing(stage: Stage) -> set[str]:
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-@given(steps=st.lists(st.tuples(st.one_of(PEOPLE, FAILURES, DEATHS), WAITS), max_size=25))
-async def test_the_guard_acts_by_the_laws_whatever_happens(
-    steps: list[tuple[tuple[str, object], float]],
-) -> None:
-    stage = await played(steps)
+@given(
+    steps=st.lists(st.tuples(st.one_of(PEOPLE, FAILURES, DEATHS), WAITS), max_size=25),
+    paced=st.booleans(),
+)
+async def test_the_guard_acts_by_the_laws_whatever_happens(steps: Steps, *, paced: bool) -> None:
+    stage = await played(steps, paced=paced)
     try:
         assert_acted_by_the_laws(stage)
         assert_nothing_is_overlooked(stage)
@@ -199,11 +212,13 @@ async def test_the_guard_acts_by_the_laws_whatever_happens(
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-@given(steps=st.lists(st.tuples(st.one_of(PEOPLE, FAILURES), WAITS), max_size=25))
+@given(
+    steps=st.lists(st.tuples(st.one_of(PEOPLE, FAILURES), WAITS), max_size=25), paced=st.booleans()
+)
 async def test_what_was_opened_is_resolved_unless_it_still_stands(
-    steps: list[tuple[tuple[str, object], float]],
+    steps: Steps, *, paced: bool
 ) -> None:
-    stage = await played(steps)
+    stage = await played(steps, paced=paced)
     try:
         assert_acted_by_the_laws(stage)
         assert stage.channel.open_stories() <= still_standing(stage)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -285,3 +286,28 @@ async def test_what_cannot_be_let_go_is_told_and_tried_again(stage: Stage) -> No
         guard.connection.fail.clear()
         await stage.reaches(Phase.PROMOTED)
     assert stage.channel.open_stories() == set()
+
+
+async def test_an_api_that_hangs_under_the_pause_holds_no_judging_and_no_notice_up(
+    stage: Stage,
+) -> None:
+    deployment = serving(stage)
+    stage.errors("bad", 0.5)
+    async with stage.guarding(hang={"pause"}):
+        deployment.apply("bad")
+        await asyncio.sleep(STEP_AFTER)
+        began = stage.loop.time()
+        await stage.until(lambda: stage.channel.of("RollingBack"))
+        assert stage.loop.time() - began <= 4.5
+        asked = [at for at, _ in stage.scrape.asked]
+    gaps = [later - sooner for sooner, later in pairwise(asked)]
+    assert max(gaps) <= 0.6
+    assert stage.cluster.patches
+
+
+async def test_a_pause_that_is_answered_late_is_in_force_all_the_same(stage: Stage) -> None:
+    deployment = serving(stage)
+    async with stage.guarding(slow={"pause": 1.2}):
+        deployment.apply("new")
+        await stage.until(lambda: pacing(stage) is Pacing.PAUSED, within=5.0)
+        assert len(stage.cluster.named("pause")) == 1

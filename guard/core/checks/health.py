@@ -12,12 +12,18 @@ from typing import Literal
 
 from guard.core.findings import Finding, Reason, Verdict
 from guard.core.policy import Health
+from guard.core.samples import UnavailableReason
 from guard.core.ticks import Frame, ProbeAnswer, Tick
 from guard.core.workloads import Pod, Probe
 
 RESTART_WITHIN = 60.0
 """Seconds that a pod has for coming back from its first exit. The check *pods* judges exits, and
 allows one; whatever a program says or does not say while it starts is no news about its health."""
+
+REFUSED_FOR = 10.0
+"""Seconds for which connections are refused before that counts. Where a container has ended they
+are refused at once, but a kubelet on a busy node tells of the end some seconds later (measured:
+more than 4), and a first exit is for the check *pods* to judge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,8 @@ class Streak:
     Attributes:
         bad: how many.
         at: when the last one was answered or given up.
+        since: when the first of them was.
+        refused: the last one was a refused connection.
         answered: an answer came from this pod before, on this port.
         port: the port asked; 0 for the Ready condition.
         words: what the last bad one was.
@@ -43,6 +51,8 @@ class Streak:
 
     bad: int = 0
     at: float = -1.0
+    since: float = -1.0
+    refused: bool = False
     answered: bool = False
     port: int = 0
     words: str = ""
@@ -133,7 +143,9 @@ def _next(streak: Streak, answer: ProbeAnswer, check: Health) -> Streak:
     if answer.status is None:
         words = f"gives no answer ({answer.failure.value if answer.failure else 'none'})"
     words += f" to {check.path or 'its readiness probe'}, expected {check.expect}"
-    return replace(after, bad=streak.bad + 1, words=words)
+    since = streak.since if streak.bad else answer.at
+    refused = answer.failure is UnavailableReason.REFUSED
+    return replace(after, bad=streak.bad + 1, since=since, refused=refused, words=words)
 
 
 def _by_condition(streak: Streak, pod: Pod, at: float, check: Health) -> Streak:
@@ -191,8 +203,11 @@ def _is_bad(state: HealthState, pod: Pod) -> bool:
 
 
 def _is_long(state: HealthState, pod: Pod) -> bool:
+    """Bad in a row often enough, and for long enough where connections are refused."""
     streak = state.streaks.get(pod.uid)
-    return streak is not None and streak.bad >= state.check.failures
+    if streak is None or streak.bad < state.check.failures:
+        return False
+    return not streak.refused or streak.at - streak.since >= REFUSED_FOR
 
 
 def _is_well(state: HealthState, pod: Pod) -> bool:

@@ -16,7 +16,15 @@ from guard.core.policy import SlowRatio, WorseThanStable
 from guard.core.records import CheckState
 from guard.core.ticks import Youth
 from tests.core.checks.conftest import LATENCY, OBJECTIVE
-from tests.core.checks.test_error_ratio_laws import ABSENT, MOMENTS, PROPERTY, Moment, absent, live
+from tests.core.checks.test_error_ratio_laws import (
+    ABSENT,
+    MOMENTS,
+    PROPERTY,
+    Moment,
+    absent,
+    assert_changes_no_mind,
+    live,
+)
 
 if TYPE_CHECKING:
     from guard.core.samples import NoData, Unavailable
@@ -86,15 +94,7 @@ def test_after_any_evidence_absence_alone_changes_no_mind(
     rollout = begun(beside, check, youth)
     for moment in moments:
         live(rollout, moment)
-    before = rollout.silence()
-    for kind in kinds:
-        rollout.at += seconds
-        after = rollout.take({"c/app": absent(rollout, "c", kind)})
-        if before.answer is not Verdict.FAIL:
-            assert after.answer is not Verdict.FAIL
-        if before.answer is not Verdict.PASS:
-            assert after.answer is not Verdict.PASS
-        assert after.numbers["e_value"] == pytest.approx(before.numbers["e_value"])
+    assert_changes_no_mind(rollout, kinds, seconds)
 
 
 @PROPERTY

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from guard.core.checks import health
-from guard.core.checks.health import RESTART_WITHIN, Endpoint, HealthState, endpoint
+from guard.core.checks.health import REFUSED_FOR, RESTART_WITHIN, Endpoint, HealthState, endpoint
 from guard.core.findings import Finding, Reason, Verdict
 from guard.core.policy import Health
 from guard.core.samples import UnavailableReason
@@ -17,8 +17,10 @@ from guard.core.workloads import Container, Exit, Pod, Probe, Revision, Snapshot
 BEGAN = 1000.0
 REVISION = Revision("new", "new", 2, "rs", BEGAN)
 CHECK = Health(path="/health", port=8080)
+REFUSALS = int(REFUSED_FOR / CHECK.every) + 1
+"""Refused connections in a row until they count."""
 READY = Probe("readiness", "app", "http", "/ready", 8081)
-REFUSED = UnavailableReason.REFUSED
+REFUSED, TIMEOUT = UnavailableReason.REFUSED, UnavailableReason.TIMEOUT
 
 
 def pod(
@@ -222,7 +224,7 @@ def test_what_stable_does_as_well_is_shared_and_held() -> None:
 
 def test_silence_of_a_port_that_never_answered_is_blindness() -> None:
     probed = Probed().add(pod("c"))
-    for _ in range(3):
+    for _ in range(REFUSALS):
         found = probed.tick(c=REFUSED)
     assert (found.answer, found.reason) == (Verdict.BLIND, Reason.NEVER_ANSWERED)
     assert "auth-c gives no answer (refused)" in found.text
@@ -231,21 +233,35 @@ def test_silence_of_a_port_that_never_answered_is_blindness() -> None:
 def test_silence_after_an_answer_of_this_pod_is_bad() -> None:
     probed = Probed().add(pod("c"))
     probed.tick(c=200)
-    for _ in range(3):
+    for _ in range(REFUSALS):
         found = probed.tick(c=REFUSED)
     assert found.answer is Verdict.FAIL
 
 
+def test_refused_connections_count_when_the_platform_had_time_to_tell_of_an_end() -> None:
+    probed = Probed().add(pod("c"))
+    probed.tick(c=200)
+    findings = [probed.tick(c=REFUSED) for _ in range(REFUSALS)]
+    assert [finding.answer for finding in findings].index(Verdict.FAIL) == REFUSALS - 1
+
+
+def test_a_pod_that_hangs_is_bad_after_three_probes() -> None:
+    probed = Probed().add(pod("c"))
+    probed.tick(c=200)
+    findings = [probed.tick(c=TIMEOUT) for _ in range(CHECK.failures)]
+    assert findings[-1].answer is Verdict.FAIL
+
+
 def test_silence_on_a_port_that_stable_answers_on_is_bad() -> None:
     probed = Probed().add(pod("s", "old"), pod("c"))
-    for _ in range(3):
+    for _ in range(REFUSALS):
         found = probed.tick(s=200, c=REFUSED)
     assert found.answer is Verdict.FAIL
 
 
 def test_silence_on_another_port_than_stable_answers_on_is_blindness() -> None:
     probed = Probed(Health()).add(pod("s", "old", probes=(READY,)), pod("c", probes=(READY,)))
-    for _ in range(3):
+    for _ in range(REFUSALS):
         probed.tick(s=200)
         found = probed.tick(port=9000, c=REFUSED)
     assert found.answer is Verdict.BLIND
@@ -253,7 +269,7 @@ def test_silence_on_another_port_than_stable_answers_on_is_blindness() -> None:
 
 def test_an_answer_of_another_candidate_pod_is_no_measure() -> None:
     probed = Probed().add(pod("c"), pod("d"))
-    for _ in range(3):
+    for _ in range(REFUSALS):
         found = probed.tick(c=REFUSED, d=200)
     assert found.answer is Verdict.BLIND
 
@@ -298,7 +314,7 @@ def test_a_pod_that_does_not_come_back_within_a_minute_is_bad() -> None:
     rollout.tick(a=200)
     rollout.change("a", ready=False, containers=ended(rollout.at))
     excused = int(RESTART_WITHIN / CHECK.every)
-    findings = [rollout.tick(a=REFUSED) for _ in range(excused + CHECK.failures)]
+    findings = [rollout.tick(a=REFUSED) for _ in range(excused + REFUSALS)]
     assert [finding.answer for finding in findings].index(Verdict.FAIL) >= excused
 
 
@@ -306,7 +322,7 @@ def test_a_second_exit_is_no_excuse() -> None:
     rollout = Probed().add(pod("a"))
     rollout.tick(a=200)
     rollout.change("a", ready=False, containers=ended(rollout.at, restarts=2))
-    findings = [rollout.tick(a=REFUSED) for _ in range(CHECK.failures)]
+    findings = [rollout.tick(a=REFUSED) for _ in range(REFUSALS)]
     assert findings[-1].answer is Verdict.FAIL
 
 
