@@ -13,6 +13,7 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(
 VENV ?= .venv
 BIN := $(VENV)/bin
 SITE := build/site
+CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
@@ -62,7 +63,7 @@ lint: $(VENV)/.test
 
 unit: $(VENV)/.test
 	@rm -rf build/coverage/unit && mkdir -p build/coverage/unit
-	COVERAGE_FILE=build/coverage/unit/data PYTHONPATH=$(CURDIR) $(BIN)/coverage run -m pytest --ignore=tests/integration
+	COVERAGE_FILE=build/coverage/unit/data PYTHONPATH=$(CURDIR) $(BIN)/coverage run -m pytest --ignore=tests/integration --numprocesses=$(CORES) --dist=worksteal
 	@COVERAGE_FILE=build/coverage/unit/all $(BIN)/coverage combine --quiet --keep build/coverage/unit/data.*
 	COVERAGE_FILE=build/coverage/unit/all $(BIN)/coverage report --include='guard/core/*' --fail-under=100 --skip-covered
 
