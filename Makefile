@@ -58,7 +58,7 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/yamllint --strict .
-	$(BIN)/hadolint Dockerfile examples/shop/Dockerfile
+	$(BIN)/hadolint Dockerfile examples/shop/Dockerfile tests/e2e/otel/Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 unit: $(VENV)/.test

@@ -301,8 +301,8 @@ class RolloutModel(Model):
         description="At least one.", json_schema_extra={"minItems": 1}
     )
     pace: Annotated[tuple[_Step, ...], f.SEQUENCE] = Field(
-        default=(),
-        description="Where it stops to be judged before it goes on: [first]. Default: nowhere.",
+        default=(Step.FIRST,),
+        description="Where it stops to be judged before it goes on. Default [first]; []: nowhere.",
     )
     narrow: bool = Field(
         default=True,

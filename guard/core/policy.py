@@ -348,7 +348,7 @@ class Policy:
     beta: float = 0.05
     trust_after: float = 3600.0
     scrape: Scrape = field(default_factory=Scrape)
-    pace: tuple[Step, ...] = ()
+    pace: tuple[Step, ...] = (Step.FIRST,)
     narrow: bool = True
     depends_on: tuple[str, ...] = ()
     by_default: bool = False

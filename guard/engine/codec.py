@@ -5,14 +5,17 @@ A document's head is for people and for the API; `checkpoint` restores the recor
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, TypeVar
+from zlib import compress, decompress
+from zlib import error as ZlibError  # noqa: N812 - an exception class
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from guard.core.errors import PermanentError
 from guard.core.explanations import explain
-from guard.core.records import VERSION, Memory, Record
+from guard.core.records import VERSION, CheckState, Memory, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -21,12 +24,15 @@ T = TypeVar("T")
 
 _RECORD: TypeAdapter[Record] = TypeAdapter(Record)
 _MEMORY: TypeAdapter[Memory] = TypeAdapter(Memory)
+_CHECK: TypeAdapter[CheckState] = TypeAdapter(CheckState)
 # JSON knows no infinity: by default it would become null, and the record could not be read back.
 _DOCUMENT: TypeAdapter[dict[str, Any]] = TypeAdapter(
     dict[str, Any], config=ConfigDict(ser_json_inf_nan="strings")
 )
 _TOLD: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str])
 
+STATED = {"kind", "check", "bound"}
+"""What stands in full in a checkpoint of a check."""
 MEMORY_KEY = "memory.json"
 RECORD_PREFIX = "rollout-"
 TOLD_KEY = "told.json"
@@ -112,9 +118,30 @@ def _bytes(text: str) -> int:
 def _document(record: Record) -> str:
     """An ended record needs no checkpoint of its evidence any more."""
     kept = _RECORD.dump_python(record, mode="json")
-    if record.state.ended:
-        kept["checks"] = {}
+    checks = {} if record.state.ended else record.checks
+    kept["checks"] = {name: packed(state) for name, state in checks.items()}
     return _text({**head(record), "checkpoint": kept})
+
+
+def packed(state: CheckState) -> str:
+    """The evidence of one check, compressed: dozens of numbers that nobody reads.
+
+    What was never touched is left out; the policy and what follows from it are not, since a later
+    guard may have other defaults.
+    """
+    sparse: dict[str, Any] = _CHECK.dump_python(state, mode="json", exclude_defaults=True)
+    stated: dict[str, Any] = _CHECK.dump_python(state, mode="json", include=STATED)
+    return b64encode(compress(_DOCUMENT.dump_json(sparse | stated))).decode()
+
+
+def _unpacked(document: dict[str, Any]) -> dict[str, Any]:
+    """The checkpoint of a record, with its checks as they were before they were packed."""
+    kept: dict[str, Any] = document["checkpoint"]
+    checks = {
+        name: _DOCUMENT.validate_json(decompress(b64decode(text, validate=True)))
+        for name, text in kept["checks"].items()
+    }
+    return {**kept, "checks": checks}
 
 
 def _text(document: dict[str, Any]) -> str:
@@ -139,7 +166,7 @@ def decode(documents: Mapping[str, str]) -> tuple[Memory | None, tuple[Record, .
         if key == MEMORY_KEY:
             memory = _read(key, text, _MEMORY, lambda document: document)
         elif key.startswith(RECORD_PREFIX):
-            records.append(_read(key, text, _RECORD, lambda document: document["checkpoint"]))
+            records.append(_read(key, text, _RECORD, _unpacked))
     records.sort(key=lambda record: record.state.case.began_at)
     return memory, tuple(records)
 
@@ -156,7 +183,7 @@ def _read(key: str, text: str, kind: TypeAdapter[T], part: Callable[[dict[str, A
             )
             raise PermanentError(msg)
         return kind.validate_python(part(document))
-    except (ValidationError, KeyError):
+    except (ValueError, KeyError, TypeError, ZlibError):
         msg = (
             f"the stored document {key} is none that this guard can read (version {VERSION}): "
             "move it away to start anew"

@@ -17,7 +17,7 @@ from guard.core.samples import Alerted, Measured, NoData, Reading, Unavailable, 
 from guard.engine.burst import Burst
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from guard.core.policy import Policy, Sli
     from guard.core.samples import AlertSample, CounterSample, Sample
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from guard.core.workloads import Pod, Snapshot
     from guard.engine.world import World
 
+Readings = tuple[dict[str, "Mapping[str, CounterSample]"], bool]
+"""Samples by check and account, and whether some came from Prometheus."""
 AT_ONCE = 0.001
 """Seconds below which the loop's own clock does not tell two moments apart."""
 
@@ -113,7 +115,21 @@ class Gatherer:
         for burst in self._bursts.values():
             await burst.close()
 
-    async def counters(self) -> tuple[dict[str, Mapping[str, CounterSample]], bool]:
+    async def unless(self, over: Callable[[], bool]) -> Readings | None:
+        """Read one burst; None, at once, where a newer snapshot says that the rollout is over."""
+        asking = asyncio.create_task(self.counters(), name="burst")
+        try:
+            while not asking.done():
+                changed = asyncio.create_task(self._sides.change(), name="change")
+                await asyncio.wait([asking, changed], return_when=asyncio.FIRST_COMPLETED)
+                changed.cancel()
+                if over():
+                    return None
+            return asking.result()
+        finally:
+            asking.cancel()
+
+    async def counters(self) -> Readings:
         """Read every counted check's accounts in one burst.
 
         Returns:

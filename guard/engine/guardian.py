@@ -193,10 +193,11 @@ class Guardian:
 
     async def _judge(self) -> None:
         with self._world.metrics.tick.time():
-            counters, apart = await self._gather.counters()
-            self._sort()
-            if self._outside() is not None:
+            read = await self._gather.unless(lambda: self._outside() is not None)
+            if read is None:
                 return  # What was read speaks of a rollout that is over.
+            counters, apart = read
+            self._sort()
             event = self._judged(self._tick(counters, apart=apart))
         await self._take(event)
         await self._trust_again()

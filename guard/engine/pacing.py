@@ -46,6 +46,8 @@ class Pacer:
 
     async def due(self, state: State, snapshot: Snapshot) -> PauseAnswered | ResumeAnswered | None:
         """Try what is due for a rollout that is judged; None where nothing is, or not yet."""
+        if snapshot.paused or state.pacing in HELD_BY_GUARD or snapshot.pause is None:
+            self._troubles.over(Trouble.PAUSE)  # There is nothing to let go on, or not any more.
         if snapshot.paused or state.phase is Phase.ROLLING_BACK or state.ended:
             return None
         intent = pace.intent(state, self._world.now())
@@ -60,6 +62,7 @@ class Pacer:
     async def let_go(self, snapshot: Snapshot, newest: Record | None) -> None:
         """End a pause of a workload of which no rollout is judged any more."""
         if snapshot.paused or snapshot.pause is None or _failed(snapshot, newest):
+            self._troubles.over(Trouble.PAUSE)
             return
         await self._resume(
             PauseIntent(

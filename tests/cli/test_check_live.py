@@ -20,7 +20,7 @@ from guard.config.selectors import selector
 from guard.config.settings import Settings
 from guard.core.actions import Rights
 from guard.core.errors import TemporaryError
-from guard.core.policy import Latency, Objective, SlowRatio, Step
+from guard.core.policy import Latency, Objective, SlowRatio
 from guard.core.samples import NoData, NoDataReason, Reading
 from guard.core.workloads import Pod, Revision, Snapshot, WorkloadId
 from guard.sources.lookup import Series
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from guard.engine.ports import Counters, Platform
 
 SLO = Path(__file__).parents[2] / "slos" / "orders.yaml"
-(ORDERS,) = parse([SourceFile("orders.yaml", SLO.read_bytes())]).services
+(PACED,) = parse([SourceFile("orders.yaml", SLO.read_bytes())]).services
+ORDERS = replace(PACED, policy=replace(PACED.policy, pace=()))
 WORKLOAD = WorkloadId("kubernetes", "shop", "orders")
 POD = Pod("u1", "orders-1", "shop", "abc", 0.0, address="10.0.0.1", ready=True)
 SNAPSHOT = Snapshot(
@@ -132,9 +133,8 @@ async def test_nothing_is_found_where_all_is_well() -> None:
     ids=["1 and 0", "25% and 25%", "100%", "Recreate", "no pods"],
 )
 async def test_a_paced_service_is_told_its_first_step(changes: dict[str, Any], words: str) -> None:
-    paced = replace(ORDERS, policy=replace(ORDERS.policy, pace=(Step.FIRST,)))
     snapshot = replace(SNAPSHOT, **{"replicas": 4, **changes})
-    (finding,) = await ask([paced], live(Cluster(snapshot)))
+    (finding,) = await ask([PACED], live(Cluster(snapshot)))
     assert words in str(finding)
     assert not finding.serious
     level = "note" if finding.kind is LiveKind.FIRST_STEP else "warning"
@@ -243,7 +243,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lookup", "status", "ending"),
     [
-        (Prometheus(), 0, "1 service, 4 checks\n"),
+        (Prometheus(), 0, "live: 0 problems, 0 warnings\n"),
         (Prometheus(rate=0.0), 0, "live: 0 problems, 1 warning\n"),
         (Prometheus(rate=None), 1, "live: 1 problem, 0 warnings\n"),
     ],

@@ -90,8 +90,9 @@ def test_what_cannot_be_paced_says_why(facts: Any, changes: dict[str, Any], word
 
 
 def test_a_policy_that_does_not_pace_ends_a_pause_that_it_finds() -> None:
-    assert pace.begins(case(), FACTS, SNAPSHOT) == (Pacing.UNPACED, "")
-    assert pace.begins(case(), FACTS, replace(SNAPSHOT, pause=HELD)) == (Pacing.RESUMING, "")
+    unpaced = case(pace=())
+    assert pace.begins(unpaced, FACTS, SNAPSHOT) == (Pacing.UNPACED, "")
+    assert pace.begins(unpaced, FACTS, replace(SNAPSHOT, pause=HELD)) == (Pacing.RESUMING, "")
 
 
 def test_a_policy_that_paces_pauses_at_once() -> None:

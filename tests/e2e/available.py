@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from tests.e2e.alertmanager import program
+
 PROMETHEUS: Final = os.environ.get("GUARD_TEST_PROMETHEUS", "prometheus")
 ANSWERS_WITHIN: Final = 20.0
 """Seconds for an answer of Docker or of the cluster."""
@@ -34,9 +36,15 @@ def kubeconfig() -> Path:
     return Path(named) if named else Path.home() / ".kube" / "config"
 
 
-def missing() -> list[str]:
-    """What a run needs and does not find here, each with what to do."""
+def missing(*, alertmanager: bool = False) -> list[str]:
+    """What a run needs and does not find here, each with what to do.
+
+    Args:
+        alertmanager: whether a chosen scenario asks one.
+    """
     lacking = [f"{name}: {what}" for name, what in _PROGRAMS.items() if shutil.which(name) is None]
+    if alertmanager and program() is None:
+        lacking.append("alertmanager: put it on PATH, or name it in GUARD_TEST_ALERTMANAGER")
     if not kubeconfig().is_file():
         lacking.append("a cluster: name its kubeconfig in KUBECONFIG (kind or k3d will do)")
     return lacking or [text for words, text in _QUESTIONS.items() if not _answers(words)]

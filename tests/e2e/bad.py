@@ -140,8 +140,15 @@ async def _measured(stage: Stage, shops: Trio, rollout: Rollout, began: float, b
         patched=None if patched is None else patched - zero,
         last_bad=None if loss.last is None else loss.last - zero,
         failed=loss.failed,
+        requests=_counted(rollout),
         note=", ".join(_words(users, began, from_release=zero == began)),
     )
+
+
+def _counted(rollout: Rollout) -> int | None:
+    """The candidate's requests in the evidence of the decision."""
+    totals = [f["numbers"]["total"] for f in rollout.findings if f["kind"] == "error_ratio"]
+    return int(totals[0]) if totals else None
 
 
 def _words(users: Users | None, began: float, *, from_release: bool) -> list[str]:

@@ -33,10 +33,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def run(request: pytest.FixtureRequest) -> AsyncIterator[Run]:
     """Start every scenario of the session; what is lacking here is said at once."""
-    lacking = missing()
+    chosen = _chosen(request.session.items)
+    lacking = missing(alertmanager=any(entry.guard.alertmanager for entry in chosen))
     if lacking:
         pytest.exit("\n".join(["the end-to-end run lacks:", *lacking]), returncode=1)
-    chosen = _chosen(request.session.items)
     equipment = await Equipment.prepare(chosen)
     request.config.stash[_TABLE] = equipment.table
     playing = Run(equipment)

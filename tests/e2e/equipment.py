@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from tests.e2e import images, prometheus
+from tests.e2e.alertmanager import Alertmanager
 from tests.e2e.apiproxy import ApiProxy
 from tests.e2e.available import kubeconfig
 from tests.e2e.claim import Claim
@@ -37,6 +38,7 @@ class Watchman:
     servers: list[Prometheus] = field(default_factory=list)
     proxy: ApiProxy | None = None
     balancer: RoundRobin | None = None
+    alertmanager: Alertmanager | None = None
 
     async def start_prometheus(self) -> int:
         """Start its servers, and what stands before several; returns the port to ask."""
@@ -57,6 +59,8 @@ class Watchman:
         await self.logs.close()
         if self.balancer is not None:
             await self.balancer.close()
+        if self.alertmanager is not None:
+            await self.alertmanager.close()
         for server in self.servers:
             await server.kill()
         if self.proxy is not None:
@@ -150,5 +154,12 @@ class Equipment:
             "GUARD_PROMETHEUS_REPLICAS": str(kind.prometheus),
             **kind.settings,
         }
+        if kind.alertmanager:
+            folder = FOLDER / kind.name / "alertmanager"
+            shutil.rmtree(folder, ignore_errors=True)
+            watchman.alertmanager = Alertmanager(folder, free_port())
+            await watchman.alertmanager.start()
+            address = f"http://{host}:{watchman.alertmanager.port}"
+            guard.settings = {**guard.settings, "GUARD_ALERTMANAGER_URL": address}
         logs.start()
         await guard.install(FOLDER)

@@ -30,6 +30,7 @@ class Kind:
         settings: GUARD_… variables beyond the ones that every guard of a run gets.
         prometheus: how many Prometheus servers it has, round robin when more than one.
         proxied: it reaches the API server through a proxy that can freeze and hold.
+        alertmanager: it has an Alertmanager to ask.
         alone: its scenarios break what it stands on, so that they take turns.
     """
 
@@ -38,6 +39,7 @@ class Kind:
     prometheus: int = 1
     proxied: bool = False
     alone: bool = False
+    alertmanager: bool = False
 
     @property
     def own(self) -> str:
@@ -58,6 +60,7 @@ class Kind:
 MAIN = Kind("main")
 FROM_PROMETHEUS = Kind("prometheus", {"GUARD_SCRAPE": "false"})
 FROM_REPLICAS = Kind("replicas", {"GUARD_SCRAPE": "false"}, prometheus=2)
+ALERTED = Kind("alerted", alertmanager=True)
 BLINDED = Kind("blinded", alone=True)
 FROZEN = Kind("frozen", proxied=True, alone=True)
 KILLED = Kind("killed", proxied=True, alone=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 BAD = 'http_requests_total{code=~"5.."}'
 TOTAL = "http_requests_total"
+SECONDS = "http_request_duration_seconds"
 ERRORS = {"error_ratio": {"objective": "availability", "above": "1%"}}
 HEALTH = {
     # Long enough for an answer where a whole cluster shares a few cores with its users.
@@ -36,11 +37,18 @@ class Rules:
                     "target": 99.5,
                     "window": "30d",
                     "sli": {"ratio": {"bad": BAD, "total": TOTAL}},
-                }
+                },
+                {
+                    "name": "fast",
+                    "target": 95,
+                    "window": "30d",
+                    "sli": {"latency": {"histogram": SECONDS, "slower_than": "300ms"}},
+                },
             ],
             "rollout": {
                 "bake": "10s",
                 "deadline": "2m",
+                "pace": [],
                 "on_blind": {"patience": "10s", "then": "hold"},
                 "checks": list(self.checks),
                 **self.rollout,

@@ -38,6 +38,7 @@ class Row:
         failed: requests that failed, of every kind.
         alone: the same without a guard, in ALONE_FOR seconds.
         by_hand: the same for `kubectl rollout undo` at the first bad response.
+        requests: of the candidate, counted until the decision; not shown.
         hand_last_bad: that hand's seconds from the first bad response to the last.
     """
 
@@ -51,6 +52,7 @@ class Row:
     alone: int | None = None
     by_hand: int | None = None
     hand_last_bad: float | None = None
+    requests: int | None = None
     note: str = ""
 
     def cells(self) -> list[str]:

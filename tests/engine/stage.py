@@ -69,6 +69,7 @@ POLICY = Policy(
     patience=20.0,
     trust_after=300.0,
     watch=0.0,
+    pace=(),
 )
 
 

@@ -86,7 +86,8 @@ class Evidence:
     """The e-processes of one counted check.
 
     Attributes:
-        a, a_stable, a_youth: R_g of test A for the candidate, for stable, for youth apart.
+        a, a_stable, a_youth: R_g of test A for the candidate, for stable, for youth where it is
+            judged apart.
         direct, shifted: test B over counts of one burst, and over Prometheus' counts; `used_…`
             whether there were any since M_B began.
         swapped: B with the sides exchanged: is the candidate better?
@@ -96,7 +97,7 @@ class Evidence:
     spend: Spend
     a: tuple[float, ...]
     a_stable: tuple[float, ...]
-    a_youth: tuple[float, ...]
+    a_youth: tuple[float, ...] = ()
     direct: comparison.Direct = comparison.Direct()
     swapped: comparison.Direct = comparison.Direct()
     shifted: comparison.Shifted = comparison.Shifted()
@@ -112,7 +113,7 @@ def begin(began_at: float, bound: Bound) -> Evidence:
         spend=spend.begin(began_at),
         a=grid,
         a_stable=grid,
-        a_youth=_zeros(bound.youth_over or bound.p0),
+        a_youth=() if bound.youth_over is None else _zeros(bound.youth_over),
     )
 
 
