@@ -197,7 +197,7 @@ def test_all_documents_together_stay_within_the_bytes_of_the_store() -> None:
 def test_a_record_too_large_for_the_store_is_kept_without_its_evidence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(codec, "DOCUMENTS_AT_MOST", 50_000)
+    monkeypatch.setattr(codec, "DOCUMENTS_AT_MOST", 70_000)
     good = KnownGood(GOOD, EPOCH, "was promoted")
     intent = Intent("rollback:x", AUTH, "uid", BAD, good, EPOCH, "cause")
     huge = record(pods=3000, ticks=2)
