@@ -83,6 +83,7 @@ class Equipment:
     async def prepare(cls, chosen: Iterable[Scenario]) -> Equipment:
         """Bring up everything that the chosen scenarios need; nothing is left of a failure."""
         cluster = await Cluster.connect()
+        shutil.rmtree(FOLDER / "failed", ignore_errors=True)
         self = cls(cluster, await cluster.node_address(), Table(), Claim(cluster))
         entries: dict[Kind, list[Scenario]] = {}
         for entry in chosen:

@@ -144,5 +144,5 @@ async def _begun(opened: Open) -> str:
     before = {pod["metadata"]["name"] for pod in await opened.shop.pods()}
     await opened.shop.release(BETTER)
     await is_held(opened)
-    [new] = {pod["metadata"]["name"] for pod in await opened.shop.pods()} - before
-    return str(new)
+    new = {pod["metadata"]["name"] for pod in await opened.shop.pods()} - before
+    return str(min(new))
