@@ -11,6 +11,7 @@ import ssl
 from dataclasses import dataclass, field
 from math import inf, nextafter
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -45,6 +46,8 @@ _OTHERS: Final = frozenset(
     {"application/json", "application/vnd.google.protobuf", "application/xml"}
 )
 _OK: Final = 200
+_REDIRECTS: Final = range(300, 400)
+_PATH_AT_MOST: Final = 100
 _Key = tuple[str, str, ssl.SSLContext | bool]
 _REASONS: Final = {401: UnavailableReason.UNAUTHORIZED, 403: UnavailableReason.FORBIDDEN}
 
@@ -137,7 +140,7 @@ class Pages:
 async def _page(answer: aiohttp.ClientResponse, at: float, as_of: float) -> Page | Unavailable:
     if answer.status != _OK:
         reason = _REASONS.get(answer.status, UnavailableReason.HTTP_STATUS)
-        return Unavailable(reason, f"it answers {answer.status}")
+        return Unavailable(reason, f"it answers {answer.status}{_towards(answer)}")
     if answer.content_type in _OTHERS:
         return Unavailable(UnavailableReason.MALFORMED, f"it answers {answer.content_type}")
     body = await _body(answer)
@@ -150,6 +153,17 @@ async def _page(answer: aiohttp.ClientResponse, at: float, as_of: float) -> Page
     if not _is_whole(answer, body, openmetrics=openmetrics):
         return Unavailable(UnavailableReason.MALFORMED, "the answer was cut off")
     return Page(Exposition(body, openmetrics), at, as_of)
+
+
+def _towards(answer: aiohttp.ClientResponse) -> str:
+    """Where a redirect leads, as what to write down: none is followed, it may leave the pod."""
+    try:
+        path = urlsplit(answer.headers.get("Location", "")).path
+    except ValueError:
+        return ""
+    if answer.status not in _REDIRECTS or not path.startswith("/"):
+        return ""
+    return f", a redirect: name {path[:_PATH_AT_MOST]} as the path (`scrape` or annotation)"
 
 
 def _is_whole(answer: aiohttp.ClientResponse, body: bytes, *, openmetrics: bool) -> bool:

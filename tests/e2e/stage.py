@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tests.e2e.available import kubeconfig
 from tests.e2e.cluster import ApiError
+from tests.e2e.command import run
 from tests.e2e.shop import Shop, Spec
 from tests.e2e.table import Row
 from tests.e2e.users import Users
@@ -149,6 +152,13 @@ class Stage:
     async def end(self, name: str, *, number: int = 1, within: float = 180.0) -> Rollout:
         """Wait for the end of a shop's so manieth rollout."""
         return await self.rollout(name, lambda r: r.ended, number=number, within=within)
+
+    async def explained(self, name: str) -> str:
+        """What `guard explain` says on a person's own machine, by their kubeconfig."""
+        own = (f"GUARD_NAMESPACE={self.guard.namespace}", f"KUBECONFIG={kubeconfig()}")
+        return await run(
+            "env", *own, sys.executable, "-m", "guard", "explain", f"{self.space}/{name}"
+        )
 
     def told(self, name: str, reason: str = "", stage: str = "opened") -> list[dict[str, Any]]:
         """The notices of one reason and stage that people got of a shop."""

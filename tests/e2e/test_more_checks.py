@@ -146,3 +146,40 @@ async def _begun(opened: Open) -> str:
     await is_held(opened)
     new = {pod["metadata"]["name"] for pod in await opened.shop.pods()} - before
     return str(min(new))
+
+
+# After the promotion.
+
+
+WATCHED = replace(SINGLE, rollout={"bake": "5s", "deadline": "60s", "watch": "10m"})
+UNDONE_LATE = replace(WATCHED, rollout={**WATCHED.rollout, "on_late_fail": "rollback"})
+
+
+@scenario(MAIN, {"late-told": WATCHED})
+async def test_a_promoted_release_that_fails_late_is_told_and_left(stage: Stage) -> None:
+    opened = await stage.guarded(stage.spec("late-told"))
+    await _promoted_then_failing(stage, opened)
+    await stage.heard("late-told", "LateFail", "opened")
+    await opened.shop.tell("0")
+    await stage.heard("late-told", "LateFailOver", "resolved")
+    assert opened.shop.templates == ["good", "better"]
+    stage.row(Row(stage.entry.name, "told, and resolved"))
+
+
+@scenario(MAIN, {"late-undone": UNDONE_LATE})
+async def test_a_promoted_release_that_fails_late_is_undone_where_the_policy_says_so(
+    stage: Stage,
+) -> None:
+    opened = await stage.guarded(stage.spec("late-undone"))
+    await _promoted_then_failing(stage, opened)
+    rollout = await stage.rollout("late-undone", lambda r: r.phase == "rolled_back")
+    stage.row(Row(stage.entry.name, rollout.where))
+    await opened.shop.complete()
+    assert opened.shop.templates == ["good", "better", "good"]
+
+
+async def _promoted_then_failing(stage: Stage, opened: Open) -> None:
+    await opened.shop.release(BETTER)
+    rollout = await stage.end(opened.name)
+    assert rollout.phase == "promoted", rollout.text
+    await opened.shop.tell("0.3")

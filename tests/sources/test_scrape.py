@@ -367,7 +367,12 @@ async def test_a_pod_that_says_nowhere_where_to_scrape_is_not_asked(
         (
             {"status": 302, "headers": {"Location": "/elsewhere"}},
             UnavailableReason.HTTP_STATUS,
-            "it answers 302",
+            "it answers 302, a redirect: name /elsewhere as the path (`scrape` or annotation)",
+        ),
+        (
+            {"status": 307, "headers": {"Location": "http://[other/place"}},
+            UnavailableReason.HTTP_STATUS,
+            "it answers 307",
         ),
         (
             {"body": b"http_requests_total five\n"},
@@ -417,6 +422,7 @@ async def test_a_pod_that_says_nowhere_where_to_scrape_is_not_asked(
         "404",
         "500",
         "a redirect",
+        "a redirect to nowhere",
         "a line that is none",
         "html",
         "json",
