@@ -113,7 +113,8 @@ def find(state: AlertsState, tick: Tick) -> Finding:
     if nobodys:
         return _whose(state, nobodys)
     if state.known:
-        text = f"{len(state.known)} alerts fired before the release and still do: not the release's"
+        many = f"{len(state.known)} alerts" if len(state.known) > 1 else "1 alert"
+        text = f"{many} fired before the release, not over yet: not the release's"
         return _found(state, Verdict.PASS, Reason.PRE_EXISTING, text)
     return _found(state, Verdict.PASS, Reason.INSIDE_BOUND, "no alert began with the release")
 
