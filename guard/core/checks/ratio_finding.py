@@ -6,13 +6,13 @@ import math
 from typing import TYPE_CHECKING
 
 from guard.core.buckets import bucket_matcher
-from guard.core.checks import bounds, error_ratio
+from guard.core.checks import bounds, error_ratio, service
 from guard.core.checks.blame import SUSPICIOUS, Standing
 from guard.core.checks.error_ratio import ALLOWANCE_AT_MOST, goal_d
 from guard.core.evidence import mixtures, weighing, windows
 from guard.core.evidence.statistics import wilson
 from guard.core.findings import Finding, Reason, Verdict
-from guard.core.policy import Latency, WorseThanStable, seconds
+from guard.core.policy import Latency, Ratio, WorseThanStable, seconds
 from guard.core.verdicts import E_TOO_HIGH_TO_PROMOTE
 
 if TYPE_CHECKING:
@@ -138,6 +138,18 @@ def _numbers(state: ErrorRatioState) -> dict[str, float]:
         "recent_bad": recent_bad,
         "recent_total": recent_total,
         "may_have_broken_both": float(state.attribution.broke_both),
+        **(_whole_numbers(state) if state.whole else {}),
+    }
+
+
+def _whole_numbers(state: ErrorRatioState) -> dict[str, float]:
+    """What a proxy's own series say of the time before the rollout."""
+    normal = state.bound.normal
+    return {
+        "whole_service": 1.0,
+        "before_bad": normal.bad if normal else 0.0,
+        "before_total": normal.total if normal else 0.0,
+        "before_over": float(state.bound.stable_was_over),
     }
 
 
@@ -158,6 +170,8 @@ def _answer(state: ErrorRatioState, tick: Tick, numbers: dict[str, float]) -> An
             f"decide (at most {ALLOWANCE_AT_MOST})"
         )
         return Verdict.WAIT, Reason.TOO_CLUSTERED, text, True
+    if state.whole and (whole := _whole(state, numbers)) is not None:
+        return whole
     if numbers["e_value"] >= numbers["bound"]:
         compares = isinstance(state.check, WorseThanStable)
         return _worse(state, numbers) if compares else _over(state, numbers)
@@ -166,6 +180,21 @@ def _answer(state: ErrorRatioState, tick: Tick, numbers: dict[str, float]) -> An
             verdict, reason, text, hold = answer
             return verdict, reason, f"{_counts(state)}; {text}" if state.sums.total else text, hold
     return _weighed(state, numbers)
+
+
+def _whole(state: ErrorRatioState, numbers: dict[str, float]) -> Answer | None:
+    """What a counter of the whole service may not decide: hold, or wait for all pods."""
+    if state.alone_since is None:
+        return Verdict.WAIT, Reason.OTHER_PODS, service.WAITING, False
+    goal = numbers["log_bound_d"]
+    good = min(numbers["log_m_d"], numbers["log_m_d_recent"]) >= goal
+    if not state.bound.stable_was_over or numbers["m_a"] < numbers["bound"] or good:
+        return None
+    text = (
+        f"{_counts(state)}; over the bound, but the service was over it in the 5 min before the "
+        "rollout as well: release or incident, nobody can tell"
+    )
+    return Verdict.WAIT, Reason.UNATTRIBUTED, text, True
 
 
 def _worse(state: ErrorRatioState, numbers: dict[str, float]) -> Answer:
@@ -182,6 +211,8 @@ def _decides(numbers: dict[str, float]) -> str:
 def _over(state: ErrorRatioState, numbers: dict[str, float]) -> Answer:
     text = f"{_counts(state)}; {_decides(numbers)}"
     lasts = error_ratio.youth_lasts(state.check)
+    if state.whole:
+        return Verdict.FAIL, Reason.OVER_BOUND, text, False
     if not state.attribution.control:
         text += " (no control: too little stable traffic beside it to compare with)"
     apart = state.bound.youth_over
@@ -244,7 +275,7 @@ def _blind(state: ErrorRatioState, tick: Tick) -> Answer | None:
 def _patience(state: ErrorRatioState) -> float:
     sight = state.sight
     rhythm = min(sight.pause, SLOWEST_RHYTHM)
-    if sight.by_prometheus:
+    if sight.by_prometheus or state.whole:
         rhythm = max(rhythm, state.bound.interval)
     return max(BLIND_AFTER, MISSED * rhythm)
 
@@ -312,7 +343,19 @@ def _counts(state: ErrorRatioState) -> str:
     )
     if sums.stable_total:
         text += f", stable {sums.stable_bad} of {sums.stable_total} beside it"
+    if state.whole:
+        text += f"; {_no_side(state)}"
     return f"{text}, k = {bound.k}{bounds.allowance_words(bound)}"
+
+
+def _no_side(state: ErrorRatioState) -> str:
+    """What the release is compared with where a proxy counts for all pods."""
+    text = "no stable side to compare with: against its own series before the rollout"
+    normal = state.bound.normal
+    if normal is None or not normal.total:
+        return f"{text}, of which there is no history, so against the policy's bound alone"
+    ratio = _percent(normal.bad / normal.total)
+    return f"{text}, {normal.bad} of {normal.total} requests ({ratio}) in the time before"
 
 
 def _asked(state: ErrorRatioState) -> str:
@@ -330,6 +373,8 @@ def _percent(ratio: float) -> str:
 def query(state: ErrorRatioState, tick: Tick) -> str:
     """The PromQL that shows the same in Prometheus; empty while there is no candidate pod."""
     sli = state.check.objective.sli
+    if state.whole and isinstance(sli, Ratio):
+        return f"sum(increase({sli.bad.text}[5m])) / sum(increase({sli.total.text}[5m]))"
     names = "|".join(
         sorted(
             pod.name.replace(".", r"\\.")
