@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-
-import pytest
 
 from guard.core.checks import service
 from guard.core.checks.sides import Asked
@@ -21,7 +20,7 @@ from guard.sources.prometheus_history import PrometheusHistory
 from tests.integration.prometheus.scene import AGAIN, INTERVAL, WITHIN, Fleet, Served, asker
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from guard.core.counting import Account
     from guard.core.samples import CounterSample
@@ -31,6 +30,13 @@ NEW = Pod("uid-app", "app", "shop", "new", 1.0, ready=True)
 OLD = Pod("uid-old", "old", "shop", "old", 1.0, ready=True)
 WORKLOAD = WorkloadId("kubernetes", "shop", "app")
 REVISION = Revision("new", "new", 2, "rs-new", 1.0)
+
+
+@asynccontextmanager
+async def asking(fleet: Fleet) -> AsyncIterator[Asker]:
+    guard = asker(Address(fleet.server.url, timeout=WITHIN))
+    yield guard
+    await guard.close()
 
 
 def sli(*proxies: Served) -> Ratio:
@@ -92,7 +98,7 @@ class Count:
 async def test_each_request_of_all_proxies_is_counted_once_and_first_errors_too(
     fleet: Fleet,
 ) -> None:
-    async with fleet.taken(2) as (one, two), asker(fleet.server) as guard:
+    async with fleet.taken(2) as (one, two), asking(fleet) as guard:
         one.serve("200", 100)
         two.serve("200", 300)
         count = Count(guard, sli(one, two))
@@ -112,7 +118,7 @@ async def test_each_request_of_all_proxies_is_counted_once_and_first_errors_too(
 async def test_a_proxy_that_begins_anew_and_a_new_one_bring_no_evidence_of_before(
     fleet: Fleet,
 ) -> None:
-    async with fleet.taken(2) as (one, two), asker(fleet.server) as guard:
+    async with fleet.taken(2) as (one, two), asking(fleet) as guard:
         one.serve("200", 100)
         count = Count(guard, sli(one, two))
         await count.until_seen(1)
@@ -131,7 +137,7 @@ async def test_a_proxy_that_begins_anew_and_a_new_one_bring_no_evidence_of_befor
 async def test_errors_while_another_revisions_pod_is_there_are_never_evidence(
     fleet: Fleet,
 ) -> None:
-    async with fleet.taken() as (one,), asker(fleet.server) as guard:
+    async with fleet.taken() as (one,), asking(fleet) as guard:
         one.serve("200", 100)
         count = Count(guard, sli(one), pods=(NEW, OLD))
         await count.until_seen(1)
@@ -147,7 +153,7 @@ async def test_errors_while_another_revisions_pod_is_there_are_never_evidence(
 
 
 async def test_a_service_that_no_proxy_counts_is_no_data(fleet: Fleet) -> None:
-    async with fleet.taken() as (one,), asker(fleet.server) as guard:
+    async with fleet.taken() as (one,), asking(fleet) as guard:
         other = Ratio(*sli(one).selectors[::-1], whole_service=True)
         nowhere = Matcher("pod", MatchOp.EQUAL, "nobody")
         total = Selector(other.total.metric, (nowhere,), "http_requests_total")
@@ -157,7 +163,7 @@ async def test_a_service_that_no_proxy_counts_is_no_data(fleet: Fleet) -> None:
 
 
 async def test_the_past_of_a_service_is_its_proxies_own_series(fleet: Fleet) -> None:
-    async with fleet.taken() as (one,), asker(fleet.server) as guard:
+    async with fleet.taken() as (one,), asking(fleet) as guard:
         one.serve("200", 100)
         one.serve("500", 1)
         asked = sli(one)
