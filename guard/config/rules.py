@@ -182,6 +182,13 @@ def _scopes(document: Document) -> Iterator[Problem]:
                 "name one that the pods expose, or ask error_ratio of this one",
             )
             yield document.problem(where, Code.SCOPE_UNSUPPORTED, words)
+        elif kind == "error_ratio" and len(list(document.items("workloads"))) > 1:
+            words = (
+                f"{wanted!r}, which counts the whole service, in a file of several workloads",
+                "one workload: while another one serves too, nobody can tell whose requests failed",
+                "give each workload a file of its own, or name a preset that the pods expose",
+            )
+            yield document.problem(where, Code.SCOPE_UNSUPPORTED, words)
         elif kind == "error_ratio" and not found.one_service:
             words = (
                 f"{wanted!r}, whose preset counts every service behind its proxy",

@@ -195,6 +195,16 @@ def test_a_whole_service_has_no_stable_side_to_be_compared_with() -> None:
     assert "error_ratio" in problem.action
 
 
+def test_a_service_of_several_workloads_is_not_judged_as_a_whole() -> None:
+    one = preset("envoy_cluster_upstream_rq")
+    two = "  - kubernetes: {namespace: shop, deployment: cart}\n"
+    text = WHOLE.replace(two, two + two.replace("cart", "cart-canary"))
+    document = text.replace("PRESET", one.name + one.narrow).replace("CHECK", "error_ratio")
+    (problem,) = parse([SourceFile("cart.yaml", document.encode())]).problems
+    assert problem.code is Code.SCOPE_UNSUPPORTED
+    assert "several workloads" in problem.found
+
+
 def test_a_whole_service_may_stand_among_the_objectives_unasked() -> None:
     text = WHOLE.replace("    - CHECK: {objective: availability}\n", "").replace(
         "PRESET", "envoy_cluster_upstream_rq"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from guard.core import pace
 from guard.core.actions import Outcome, OutcomeKind
-from guard.core.findings import Verdict
+from guard.core.findings import Finding, Reason, Verdict
 from guard.core.policy import (
     ErrorRatio,
     Objective,
@@ -349,3 +349,10 @@ def test_how_many_pods_come_first(
 ) -> None:
     snapshot = replace(SNAPSHOT, replicas=replicas, max_surge=surge, max_unavailable=down)
     assert pace.first_pods(snapshot, narrow=narrow) == expected
+
+
+def test_at_the_first_pods_a_whole_service_does_not_decide_what_the_deadline_means() -> None:
+    finding = Finding("edge", "error_ratio", Verdict.WAIT, Reason.OTHER_PODS, "judged later")
+    story = held(on_inconclusive=OnInconclusive.ROLLBACK)
+    story.judge(Verdict.WAIT, times=70, findings=(finding,), **AT_FIRST)
+    assert story.state.phase is Phase.ROLLING_BACK

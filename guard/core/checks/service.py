@@ -25,6 +25,8 @@ from guard.core.counting import CLOCK_SKEW, Account, Delta, unusable
 from guard.core.samples import CounterSample, NoData, NoDataReason, Reading, Unavailable
 from guard.core.ticks import Tick
 
+ENDED = frozenset({"Succeeded", "Failed"})
+"""Phases of pods that serve nobody any more: an evicted pod may lie about for days."""
 FORGET_AFTER = 3600.0
 """Seconds after which a series that ended is forgotten: proxy pods come and go."""
 WAITING = (
@@ -43,11 +45,12 @@ def since(before: float | None, tick: Tick) -> float | None:
     are what counts. Any pod of another revision does, ready or not, and while it goes as well.
     """
     snapshot = tick.snapshot
+    pods = [pod for pod in snapshot.pods if pod.phase not in ENDED]
     alone = (
         snapshot.observed
         and snapshot.current.hash in tick.candidate
-        and bool(snapshot.pods)
-        and all(pod.revision in tick.candidate for pod in snapshot.pods)
+        and bool(pods)
+        and all(pod.revision in tick.candidate for pod in pods)
     )
     if not alone:
         return None

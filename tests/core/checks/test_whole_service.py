@@ -122,6 +122,13 @@ def test_it_waits_until_the_rollout_is_complete_and_not_a_moment_less() -> None:
     assert shop.poll().reason is not Reason.OTHER_PODS
 
 
+def test_a_pod_that_ended_serves_nobody_and_is_not_waited_for() -> None:
+    shop = Service(pods=(pod("new-1"), replace(pod("evicted", "old"), phase="Failed")))
+    assert shop.poll().reason is not Reason.OTHER_PODS
+    shop.pods = shop.pods[1:]
+    assert shop.poll().reason is Reason.OTHER_PODS
+
+
 def test_errors_before_all_pods_are_the_candidates_are_never_evidence() -> None:
     shop = both()
     shop.poll(good=100, bad=100)
