@@ -26,6 +26,7 @@ from guard.core.samples import (
     UnavailableReason,
 )
 from guard.core.ticks import Frame, Tick, Youth
+from guard.core.verdicts import judge
 from guard.core.workloads import Pod, Snapshot
 from tests.core.checks.conftest import BAD, BEGAN, LATENCY, REVISION, TOTAL, WORKLOAD
 
@@ -401,3 +402,22 @@ def test_law_without_a_reading_nothing_passes_and_nothing_fails(looks: list[Look
         follow(shop, [(good, bad, alone, complete, "none")])
         finding = shop.poll(x=Unavailable(UnavailableReason.TIMEOUT))
         assert finding.answer in {Verdict.WAIT, Verdict.BLIND}
+
+
+@given(LOOKS)
+def test_law_over_its_bound_before_the_rollout_it_never_fails(looks: list[Look]) -> None:
+    shop = Service(frame=Frame(BEGAN, before={"availability": Youth(200, 2_000)}))
+    for look in looks:
+        follow(shop, [look])
+        finding = shop.poll(good=10, bad=50)
+        assert judge([finding], shop.frame).verdict is not Verdict.FAIL
+
+
+@given(LOOKS)
+def test_law_before_all_pods_are_the_candidates_it_only_waits(looks: list[Look]) -> None:
+    shop = both()
+    for good, bad, _, _, how in looks:
+        follow(shop, [(good, bad, False, False, how)])
+        finding = shop.poll(bad=500)
+        assert (finding.answer, finding.reason) == (Verdict.WAIT, Reason.OTHER_PODS)
+        assert judge([finding], shop.frame).verdict is Verdict.WAIT
