@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from guard.core.buckets import bucket_matcher
-from guard.core.checks import bounds, error_ratio, service
+from guard.core.checks import bounds, error_ratio, service, service_finding
 from guard.core.checks.blame import SUSPICIOUS, Standing
 from guard.core.checks.error_ratio import ALLOWANCE_AT_MOST, goal_d
 from guard.core.evidence import mixtures, weighing, windows
@@ -138,18 +138,7 @@ def _numbers(state: ErrorRatioState) -> dict[str, float]:
         "recent_bad": recent_bad,
         "recent_total": recent_total,
         "may_have_broken_both": float(state.attribution.broke_both),
-        **(_whole_numbers(state) if state.whole else {}),
-    }
-
-
-def _whole_numbers(state: ErrorRatioState) -> dict[str, float]:
-    """What a proxy's own series say of the time before the rollout."""
-    normal = state.bound.normal
-    return {
-        "whole_service": 1.0,
-        "before_bad": normal.bad if normal else 0.0,
-        "before_total": normal.total if normal else 0.0,
-        "before_over": float(state.bound.stable_was_over),
+        **(service_finding.numbers(state) if state.whole else {}),
     }
 
 
@@ -344,18 +333,8 @@ def _counts(state: ErrorRatioState) -> str:
     if sums.stable_total:
         text += f", stable {sums.stable_bad} of {sums.stable_total} beside it"
     if state.whole:
-        text += f"; {_no_side(state)}"
+        text += f"; {service_finding.no_side(state)}"
     return f"{text}, k = {bound.k}{bounds.allowance_words(bound)}"
-
-
-def _no_side(state: ErrorRatioState) -> str:
-    """What the release is compared with where a proxy counts for all pods."""
-    text = "no stable side to compare with: against its own series before the rollout"
-    normal = state.bound.normal
-    if normal is None or not normal.total:
-        return f"{text}, of which there is no history, so against the policy's bound alone"
-    ratio = _percent(normal.bad / normal.total)
-    return f"{text}, {normal.bad} of {normal.total} requests ({ratio}) in the time before"
 
 
 def _asked(state: ErrorRatioState) -> str:
