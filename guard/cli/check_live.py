@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Final, Protocol
 from guard.core import pace
 from guard.core.errors import GuardError
 from guard.core.evidence.mixtures import missing_to_pass
-from guard.core.policy import CountedCheck, Latency, Matcher, MatchOp, Promql, Selector
+from guard.core.policy import (
+    CountedCheck,
+    Latency,
+    Matcher,
+    MatchOp,
+    Promql,
+    Selector,
+    of_whole_service,
+)
 from guard.core.samples import Reading
 from guard.core.workloads import Snapshot
 from guard.sources import buckets
@@ -288,7 +296,10 @@ async def _traffic(
     total = check.objective.sli.total
     subject = f"{snapshot.workload} {total.text}"
     pods = [pod for pod in snapshot.pods if pod.deleted_at is None]
-    rows = await lookup.vector(rate_query(total, snapshot.workload.namespace, pods))
+    query = rate_query(total, snapshot.workload.namespace, pods)
+    if of_whole_service(check.objective.sli):
+        query = f"sum(rate({_text(total, ())}[{_RATE_WINDOW}]))"  # No pod of the workload has it.
+    rows = await lookup.vector(query)
     if not rows:
         found = "no series of this workload's pods, by namespace and pod or by address"
         action = "let the scrape configuration keep the labels namespace and pod"

@@ -111,7 +111,7 @@ def _name(owner: Owner) -> str:
 
 def _note(found: Found) -> str:
     if found.preset.scope is Scope.WHOLE_SERVICE:
-        return "the proxy's pods: not judged yet"
+        return "the proxy's pods: narrow it to one service, see docs/presets.md"
     if not found.owner.namespace:
         return "no labels namespace and pod: joined by address only"
     return "" if found.owner.deployment else "no Deployment by its name"

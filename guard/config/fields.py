@@ -177,7 +177,14 @@ HistogramText = Annotated[
 PresetName = Annotated[
     presets.Preset,
     BeforeValidator(presets.preset),
-    WithJsonSchema({"type": "string", "enum": list(presets.NAMES)}),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "enum": list(presets.NAMES)},
+                {"type": "string", "pattern": presets.NARROWED},
+            ]
+        }
+    ),
 ]
 Expression = Annotated[
     str, BeforeValidator(selectors.expression), WithJsonSchema({"type": "string"})

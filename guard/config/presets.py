@@ -6,14 +6,15 @@ server's fault, and `docs` names the page that says so. Nothing here is guessed 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from guard.config.codes import Code
 from guard.config.problems import Rejected, closest, show
-from guard.config.selectors import paired, selector
-from guard.core.policy import Ratio
+from guard.config.selectors import matchers, paired, selector
+from guard.core.policy import Matcher, MatchOp, Ratio, Selector
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,6 +36,9 @@ class Preset:
         indicator: bad requests among all.
         docs: the page that defines counter and labels.
         scrape: what `rollout.scrape` needs where the pod does not say it itself; empty: nothing.
+        narrowed_by: of a whole service: what names one service among all behind the proxy, one
+            label of each group. A check needs an `=` matcher for each of the groups.
+        narrow: how that is written, for messages.
     """
 
     name: str
@@ -43,6 +47,16 @@ class Preset:
     docs: str
     scope: Scope = Scope.PER_REVISION
     scrape: str = ""
+    narrowed_by: tuple[tuple[str, ...], ...] = ()
+    narrow: str = ""
+
+    @property
+    def one_service(self) -> bool:
+        """Whether a check can count by it: by a revision's pods, or by one service."""
+        exact = {
+            m.label for m in self.indicator.total.matchers if m.op is MatchOp.EQUAL and m.value
+        }
+        return all(not exact.isdisjoint(group) for group in self.narrowed_by)
 
 
 _SERVER_ERROR: Final = "5.."
@@ -157,6 +171,8 @@ PRESETS: Final = (
         indicator=_coded("nginx_ingress_controller_requests", "status"),
         docs="https://kubernetes.github.io/ingress-nginx/user-guide/monitoring/",
         scope=Scope.WHOLE_SERVICE,
+        narrowed_by=(("exported_namespace", "namespace"), ("exported_service", "service")),
+        narrow='{exported_namespace="shop",exported_service="cart"}',
     ),
     Preset(
         name="envoy_cluster_upstream_rq_xx",
@@ -165,6 +181,8 @@ PRESETS: Final = (
         docs="https://www.envoyproxy.io/docs/envoy/latest/configuration/upstream/cluster_manager/"
         "cluster_stats",
         scope=Scope.WHOLE_SERVICE,
+        narrowed_by=(("envoy_cluster_name",),),
+        narrow='{envoy_cluster_name="shop/cart"}',
     ),
     Preset(
         name="envoy_cluster_upstream_rq",
@@ -173,30 +191,57 @@ PRESETS: Final = (
         docs="https://www.envoyproxy.io/docs/envoy/latest/configuration/upstream/cluster_manager/"
         "cluster_stats",
         scope=Scope.WHOLE_SERVICE,
+        narrowed_by=(("envoy_cluster_name",),),
+        narrow='{envoy_cluster_name="shop/cart"}',
     ),
 )
 """In the order in which they are tried: what an application counts itself says more (its paths)
 than what a proxy beside it counts."""
 
 PER_REVISION: Final = tuple(one for one in PRESETS if one.scope is Scope.PER_REVISION)
-WHOLE_SERVICE: Final = tuple(one.name for one in PRESETS if one.scope is Scope.WHOLE_SERVICE)
 NAMES: Final = tuple(one.name for one in PRESETS)
+_WHOLE: Final = "|".join(one.name for one in PRESETS if one.scope is Scope.WHOLE_SERVICE)
+NARROWED: Final = rf"^({_WHOLE})\s*\{{.*\}}\s*$"
+"""A whole service's preset with matchers, as a pattern for the schema."""
 _BY_NAME: Final = {one.name: one for one in PRESETS}
 
 
-def preset(name: object) -> Preset:
-    """The preset of a name.
+def preset(text: object) -> Preset:
+    """The preset of a name; of one that counts a whole service with matchers, narrowed by them.
 
     Raises:
-        Rejected: `value-unknown`, with the closest name.
+        Rejected: `value-unknown`, with the closest name; `matchers-invalid`, `regex-unsupported`
+            or `scope-unsupported` for its matchers.
     """
+    name, brace, inside = text.partition("{") if isinstance(text, str) else (text, "", "")
+    name = name.strip() if isinstance(name, str) else name
     found = _BY_NAME.get(name) if isinstance(name, str) else None
     if found is None:
         expected = "a preset of docs/presets.md"
-        raise Rejected(Code.VALUE_UNKNOWN, show(name), expected, closest(name, NAMES))
-    return found
+        raise Rejected(Code.VALUE_UNKNOWN, show(text), expected, closest(name, NAMES))
+    if not brace:
+        return found
+    if found.scope is not Scope.WHOLE_SERVICE:
+        expected = f"{found.name} alone: its series are known by their pods"
+        action = "leave out the braces, or write `ratio` with both selectors"
+        raise Rejected(Code.SCOPE_UNSUPPORTED, show(text), expected, action)
+    return _narrowed(found, matchers("{" + inside))
+
+
+def _narrowed(found: Preset, more: tuple[Matcher, ...]) -> Preset:
+    bad, total = found.indicator.bad, found.indicator.total
+    return replace(
+        found, indicator=replace(found.indicator, bad=_and(bad, more), total=_and(total, more))
+    )
+
+
+def _and(one: Selector, more: tuple[Matcher, ...]) -> Selector:
+    every = (*one.matchers, *more)
+    inside = ",".join(f"{m.label}{m.op}{json.dumps(m.value, ensure_ascii=False)}" for m in every)
+    return Selector(one.metric, every, f"{one.metric}{{{inside}}}")
 
 
 def ratio(of: Preset, target_labels: Iterable[str]) -> Ratio:
     """A preset's indicator for a team's own Prometheus (see `Ratio.target_labels`)."""
-    return replace(of.indicator, target_labels=frozenset(target_labels))
+    whole = of.scope is Scope.WHOLE_SERVICE
+    return replace(of.indicator, target_labels=frozenset(target_labels), whole_service=whole)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from guard.config.codes import Code
-from guard.config.presets import WHOLE_SERVICE
+from guard.config.presets import Preset, Scope, preset
 from guard.config.problems import Path, Problem, Rejected, closest, place, show
 from guard.config.quantities import duration
 
@@ -161,20 +161,52 @@ def _indicators(document: Document) -> dict[str, str]:
 
 
 def _scopes(document: Document) -> Iterator[Problem]:
-    """What a proxy counts for all pods together tells nothing of one revision."""
+    """What a proxy counts for all pods tells nothing of one revision beside another."""
     whole = {
-        _get(item, "name")
+        name: found
         for _, item in document.items("objectives")
-        if _get(_get(item, "sli"), "preset") in WHOLE_SERVICE
+        if (found := _preset(item)) is not None
+        and found.scope is Scope.WHOLE_SERVICE
+        and isinstance(name := _get(item, "name"), str)
     }
     for path, kind, body in checks(document):
         wanted = body.get("objective")
-        if kind in _COUNTED and isinstance(wanted, str) and wanted in whole:
-            found = f"{wanted!r}, whose preset counts the whole service in its proxy"
-            expected = "a preset that counts each pod's own requests (per revision)"
-            action = "name one that the pods expose; a whole service is not judged yet"
-            where = (*path, "objective")
-            yield document.problem(where, Code.SCOPE_UNSUPPORTED, (found, expected, action))
+        if kind not in _COUNTED or not isinstance(wanted, str) or wanted not in whole:
+            continue
+        found = whole[wanted]
+        where = (*path, "objective")
+        if kind == "worse_than_stable":
+            words = (
+                f"{wanted!r}, whose preset counts the whole service in its proxy",
+                "a preset that counts each pod's own requests: stable is compared by its pods",
+                "name one that the pods expose, or ask error_ratio of this one",
+            )
+            yield document.problem(where, Code.SCOPE_UNSUPPORTED, words)
+        elif kind == "error_ratio" and len(list(document.items("workloads"))) > 1:
+            words = (
+                f"{wanted!r}, which counts the whole service, in a file of several workloads",
+                "one workload: while another one serves too, nobody can tell whose requests failed",
+                "give each workload a file of its own, or name a preset that the pods expose",
+            )
+            yield document.problem(where, Code.SCOPE_UNSUPPORTED, words)
+        elif kind == "error_ratio" and not found.one_service:
+            words = (
+                f"{wanted!r}, whose preset counts every service behind its proxy",
+                f"one service: {' and '.join(map(_either, found.narrowed_by))}, with `=`",
+                f"write the preset as '{found.name}{found.narrow}'",
+            )
+            yield document.problem(where, Code.SCOPE_UNSUPPORTED, words)
+
+
+def _preset(item: object) -> Preset | None:
+    try:
+        return preset(_get(_get(item, "sli"), "preset"))
+    except Rejected:
+        return None
+
+
+def _either(labels: tuple[str, ...]) -> str:
+    return " or ".join(labels)
 
 
 def _duplicates(document: Document, names: list[tuple[Path, str]], what: str) -> Iterator[Problem]:

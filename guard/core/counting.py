@@ -103,9 +103,9 @@ def advance(
     Returns:
         The account (unchanged where the reading was not accepted) and what it added.
     """
-    unusable = _unusable(reading)
-    if unusable is not None:
-        return account, unusable
+    broken = unusable(reading)
+    if broken is not None:
+        return account, broken
     if account is None:
         return _first_sight(reading, container, began_at)
     last_at = account.without_at if account.at is None else account.at
@@ -132,7 +132,8 @@ def _follow(
     return _emit(_identified(account, reading, container), reading, container, last_at)
 
 
-def _unusable(reading: Reading) -> NoData | None:
+def unusable(reading: Reading) -> NoData | None:
+    """Why a reading cannot be counted; None where it can."""
     for value in (reading.total, _bad(reading)):
         if not math.isfinite(value) or value < 0 or value != math.floor(value):
             return NoData(NoDataReason.NOT_A_NUMBER, f"a counter reads {value}")

@@ -64,6 +64,11 @@ def _question(finding: Finding, check: Check | None) -> str:
 
 
 def _errors(numbers: Numbers, _check: Check | None) -> str:
+    if numbers.get("whole_service", 0.0) > 0.0:
+        return (
+            f"Do more than {percent(numbers.get('p0', 0.0))} of the whole service's requests fail, "
+            "by its proxy's count, since all pods are the release's?"
+        )
     asked = f"Do more than {percent(numbers.get('p0', 0.0))} of the candidate's requests fail"
     beside = numbers.get("compared", 0.0) > 0.0
     return f"{asked}, and more of them than of the stable revision's?" if beside else f"{asked}?"

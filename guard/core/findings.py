@@ -35,6 +35,7 @@ class Reason(StrEnum):
     UNATTRIBUTED = "unattributed"
     REPAIR = "repair"
     TOO_CLUSTERED = "too_clustered"
+    OTHER_PODS = "other_pods"
     # Rules.
     PRE_EXISTING = "pre_existing"
     BEYOND_BOUND = "beyond_bound"

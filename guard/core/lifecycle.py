@@ -146,7 +146,7 @@ def _deadline(state: State, event: Judged, now: float) -> Step:
         if policy.on_blind is OnBlind.HOLD:
             return _hold(replace(state, blind_told=True), Hold.BLIND, state.text, now)
         return _accepted(state, now, f"blind at the deadline: {state.text}")
-    if policy.on_inconclusive is OnInconclusive.ROLLBACK and not _unmeasured(event):
+    if policy.on_inconclusive is OnInconclusive.ROLLBACK and not _unmeasured(state, event):
         return _failed(state, event, now, f"inconclusive at the deadline: {state.text}")
     if policy.on_inconclusive is OnInconclusive.ACCEPT:
         return _accepted(state, now, state.text)
@@ -160,9 +160,11 @@ def _accepted(state: State, now: float, text: str) -> Step:
     return _end(state, Phase.UNPROVEN, now, text)
 
 
-def _unmeasured(event: Judged) -> bool:
+def _unmeasured(state: State, event: Judged) -> bool:
     """Whether a required check saw no users' requests at all: law 1 forbids to act on that."""
     reasons = {finding.reason for finding in event.judgement.findings}
+    if not _at_first_pods(state) and Reason.OTHER_PODS in reasons:
+        return True
     return Reason.NO_TRAFFIC in reasons
 
 

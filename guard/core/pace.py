@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from guard.core import stories
 from guard.core.actions import OutcomeKind, PauseIntent
+from guard.core.policy import CountedCheck, of_whole_service
 from guard.core.states import (
     Case,
     Command,
@@ -31,6 +32,7 @@ from guard.core.states import (
 from guard.core.workloads import Mode
 
 if TYPE_CHECKING:
+    from guard.core.policy import Check
     from guard.core.workloads import Snapshot
 
 SEEN_WITHIN = 30.0
@@ -71,9 +73,15 @@ def _in_the_way(case: Case, facts: Facts, snapshot: Snapshot) -> str:
         return f"its strategy is {snapshot.strategy}, which has no first pods"
     if good is not None and good.revision.same_as(candidate):
         return "its template is the known-good one"
+    if all(_of_whole_service(check) for check in case.policy.checks):
+        return "its checks count the whole service, so nothing can be judged at its first pods"
     if snapshot.complete or not _beside(case, snapshot):
         return "no pod of another revision is left to judge it beside"
     return ""
+
+
+def _of_whole_service(check: Check) -> bool:
+    return isinstance(check, CountedCheck) and of_whole_service(check.objective.sli)
 
 
 def _beside(case: Case, snapshot: Snapshot) -> bool:

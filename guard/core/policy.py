@@ -47,11 +47,14 @@ class Ratio:
     Attributes:
         target_labels: labels beyond the standard ones that Prometheus adds to a target, so
             that a direct scrape takes them as satisfied.
+        whole_service: a proxy counts it for all pods behind it, and its series carry the proxy's
+            pod: it is the candidate's only while all pods are.
     """
 
     bad: Selector
     total: Selector
     target_labels: frozenset[str] = frozenset()
+    whole_service: bool = False
 
     @property
     def selectors(self) -> tuple[Selector, Selector]:
@@ -109,6 +112,11 @@ class Latency:
 
 
 Sli = Ratio | Latency
+
+
+def of_whole_service(sli: Sli) -> bool:
+    """Whether a proxy counts this for all pods together."""
+    return isinstance(sli, Ratio) and sli.whole_service
 
 
 def seconds(duration: float) -> str:

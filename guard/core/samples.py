@@ -104,6 +104,8 @@ class Reading:
         ahead: how many requests of machines may show up before `machine` and `sent` account for
             them: one for each machine that asks in a rhythm, and those of the guard that are
             under way or were given up. None: not known, judged by the rate.
+        absent_at: of one series of a proxy: when its target was scraped without it, seconds since
+            the epoch, so that it counts from 0 since then. None: nobody knows since when.
     """
 
     total: float
@@ -117,6 +119,7 @@ class Reading:
     sent_bad: int = 0
     sent_since: float = 0.0
     ahead: int | None = None
+    absent_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ def counted_lines(finding: Finding, policy: Policy, *, stated: bool) -> tuple[Li
     numbers = finding.numbers
     lines = [
         Line("Candidate", side(numbers["bad"], numbers["total"])),
-        Line("Stable", side(numbers.get("stable_bad", 0.0), numbers.get("stable_total", 0.0))),
+        _beside(numbers),
         *_normal(numbers),
         Line("Test", _test(numbers)),
         Line("Against it", _against(numbers, policy)),
@@ -52,6 +52,17 @@ def counted_lines(finding: Finding, policy: Policy, *, stated: bool) -> tuple[Li
     ]
     missing = _missing(finding)
     return (*lines, Line("Missing", missing)) if missing else tuple(lines)
+
+
+def _beside(numbers: Numbers) -> Line:
+    """What the candidate is seen beside: stable's pods, or the service's own past."""
+    if numbers.get("whole_service", 0.0) <= 0.0:
+        stable = side(numbers.get("stable_bad", 0.0), numbers.get("stable_total", 0.0))
+        return Line("Stable", stable)
+    text = side(numbers.get("before_bad", 0.0), numbers.get("before_total", 0.0))
+    if numbers.get("before_over", 0.0) > 0.0:
+        text += "; over its bound in the 5 min before the rollout, so a FAIL is only a hold"
+    return Line("Before", f"{text} (its proxy's count for the whole service)")
 
 
 def side(bad: float, total: float) -> str:
@@ -80,6 +91,11 @@ def _normal(numbers: Numbers) -> list[Line]:
 def _test(numbers: Numbers) -> str:
     """Which test speaks, with what each of them says (decisions.md, A, B, Blame)."""
     a = f"A (over {percent(numbers['p0'])}?){_says(numbers, 'm_a')}"
+    if numbers.get("whole_service", 0.0) > 0.0:
+        return (
+            f"{a} alone: no stable side to compare with, a proxy counts for all pods; against its "
+            "own series before the rollout"
+        )
     if numbers.get("compared", numbers.get("control", 0.0)) <= 0.0:
         return f"{a} alone, no control: too little stable traffic beside it to compare with"
     b = f"B (worse than stable?){_says(numbers, 'm_b')}"

@@ -10,7 +10,7 @@ import structlog
 from guard.core.actions import Outcome, OutcomeKind
 from guard.core.errors import GuardError, PermanentError
 from guard.core.evidence.statistics import lower
-from guard.core.policy import ErrorRatio
+from guard.core.policy import ErrorRatio, of_whole_service
 from guard.core.samples import Reading
 from guard.core.states import Settling
 
@@ -78,7 +78,10 @@ class Recovery:
         """Begin to watch; after a restart of the guard the counts begin anew."""
         self._state = state
         checks = state.case.policy.checks
-        self._check = next((c for c in checks if isinstance(c, ErrorRatio)), None)
+        counted = (check for check in checks if isinstance(check, ErrorRatio))
+        # What a proxy counts for all pods says nothing of the known-good ones.
+        by_pod = (check for check in counted if not of_whole_service(check.objective.sli))
+        self._check = next(by_pod, None)
         self._complete_at: float | None = None
         self._last: dict[str, Reading] = {}
         self._bad = 0.0

@@ -12,14 +12,15 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from guard.core.policy import Alerts, CountedCheck, Health, Promql
+from guard.core.policy import Alerts, CountedCheck, Health, Promql, of_whole_service
 from guard.core.samples import Alerted, Measured, NoData, Reading, Unavailable, UnavailableReason
 from guard.engine.burst import Burst
+from guard.engine.service_burst import ServiceBurst
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from guard.core.policy import Policy, Sli
+    from guard.core.policy import Policy, Scrape, Sli
     from guard.core.samples import AlertSample, CounterSample, Sample
     from guard.core.ticks import ProbeAnswer
     from guard.core.workloads import Pod, Snapshot
@@ -93,7 +94,7 @@ class Gatherer:
         }
         # Checks that count by the same indicator see the very same numbers.
         self._bursts = {
-            sli: Burst(world.counters, sli, scrape) for sli in dict.fromkeys(self._asks.values())
+            sli: _burst(world, sli, scrape) for sli in dict.fromkeys(self._asks.values())
         }
         self.probes: dict[str, dict[str, ProbeAnswer]] = {}
         self.values: dict[str, Sample] = {}
@@ -145,7 +146,8 @@ class Gatherer:
         found = {name: by_sli[sli] for name, sli in self._asks.items()}
         return found, any(
             isinstance(sample, Reading) and sample.source == "prometheus"
-            for chosen in found.values()
+            for sli, chosen in by_sli.items()
+            if not of_whole_service(sli)  # It says nothing of how pods are read.
             for sample in chosen.values()
         )
 
@@ -221,3 +223,7 @@ class Gatherer:
         elif isinstance(sample, NoData):
             answer = "no_data"
         self._world.metrics.samples.labels(source, answer).inc()
+
+
+def _burst(world: World, sli: Sli, scrape: Scrape) -> Burst | ServiceBurst:
+    return (ServiceBurst if of_whole_service(sli) else Burst)(world.counters, sli, scrape)

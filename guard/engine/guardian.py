@@ -16,6 +16,7 @@ import structlog
 
 from guard.core import lifecycle
 from guard.core.actions import OutcomeKind
+from guard.core.pace import AT_FIRST_PODS
 from guard.core.records import noted
 from guard.core.states import (
     Act,
@@ -217,7 +218,10 @@ class Guardian:
         for text in told(self.record.checks, states):
             self.note(Note(tick.at, "normal", text))
         findings = tuple(checks.find(state, tick) for state in states.values())
-        judgement = judge(findings, self.record.frame)
+        pause = tick.snapshot.pause
+        held = pause is not None and pause.in_force
+        first = held and self.record.state.pacing in AT_FIRST_PODS
+        judgement = judge(findings, self.record.frame, first_pods=first)
         self._world.metrics.verdicts.labels(judgement.verdict.value).inc()
         for finding in judgement.findings:
             self._world.metrics.findings.labels(finding.reason.value).inc()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from guard.core.checks import error_ratio
 from guard.core.checks.blame import SUSPICIOUS, TOLD_APART
 from guard.core.checks.error_ratio import ErrorRatioState
-from guard.core.policy import ErrorRatio
+from guard.core.policy import ErrorRatio, of_whole_service
 from guard.core.samples import Reading
 from guard.core.ticks import Frame, Tick
 from guard.engine.burst import Burst
@@ -110,7 +110,8 @@ class Neighbours:
         asked = []
         for guarded in (one for name in self._names for one in self._world.services.of(name)):
             for check in guarded.policy.checks:
-                if isinstance(check, ErrorRatio):
+                # What a proxy counts is not read here: a neighbour's own pods say enough.
+                if isinstance(check, ErrorRatio) and not of_whole_service(check.objective.sli):
                     key = guarded.snapshot.workload, check.name
                     known = self._followed.pop(key, None)
                     now[key] = known or _Followed(self._world, guarded, check)

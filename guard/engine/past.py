@@ -17,7 +17,7 @@ import structlog
 from guard.core.checks import bounds
 from guard.core.checks.error_ratio import ErrorRatioState
 from guard.core.evidence import history
-from guard.core.policy import CountedCheck, Health, WorseThanStable
+from guard.core.policy import CountedCheck, Health, WorseThanStable, of_whole_service
 from guard.core.samples import NoData, Unavailable, UnavailableReason
 from guard.core.ticks import Youth
 from guard.engine.tasks import persist
@@ -123,6 +123,12 @@ class LookBack:
         self._policy = policy
         self._sides = sides
         self._frame = frame
+        # What a proxy counted needs no pod of the stable revision to be asked for.
+        self._whole = any(
+            of_whole_service(check.objective.sli)
+            for check in policy.checks
+            if isinstance(check, CountedCheck)
+        )
         self.before: Mapping[str, Youth] = {}
         self.normal: Mapping[str, Normal] = {}
 
@@ -134,9 +140,10 @@ class LookBack:
             # Of pods that were there before it: no candidate's pod has any history.
             began_at = self._frame.began_at
             pods = [p for p in self._sides.pods(self._sides.stable) if p.created_at < began_at]
-            if pods and not self.before:
+            asks = bool(pods) or self._whole
+            if asks and not self.before:
                 self.before = await ask_before(self._world, self._policy, pods, began_at)
-            if pods and not self.normal and not self._frame.normal:
+            if asks and not self.normal and not self._frame.normal:
                 self.normal = await ask_normal(self._world, self._policy, pods, began_at)
             if self.before and (self.normal or self._frame.normal):
                 return
@@ -150,7 +157,9 @@ async def ask_normal(
     step = STEP if len(pods) <= FINE_PODS else COARSE_STEP
 
     def read(check: CountedCheck, tracks: Sequence[Track]) -> Normal:
-        return history.normal(tracks, check.above, at, step)
+        found = history.normal(tracks, check.above, at, step)
+        # Of a whole service each track is a proxy: one of them alone says nothing of a pod.
+        return replace(found, pod_over=None) if of_whole_service(check.objective.sli) else found
 
     return await _ask(world, policy, pods, ((at - history.DAY, at, step), read))
 

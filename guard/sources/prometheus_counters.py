@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from guard.core.policy import Ratio
 from guard.core.samples import NoData, NoDataReason, Reading, Unavailable
 from guard.sources.machines import Machines, PrometheusScrapes
 from guard.sources.prometheus_desk import Desk
 from guard.sources.prometheus_queries import question, stale_after
+from guard.sources.prometheus_service import ServiceCounters
 from guard.sources.prometheus_targets import SOURCE, readings
 
 if TYPE_CHECKING:
@@ -56,13 +58,19 @@ class PrometheusCounters:
         self._interval = interval
         self._replicas = replicas
         self._machines = Machines(ledger, PrometheusScrapes(interval, replicas))
+        self._service = ServiceCounters(client, interval)
         self._desks: dict[Question, Desk] = {}
         self._kept: dict[tuple[Sli, str], dict[str, Reading]] = {}
 
     async def read(
         self, sli: Sli, pods: Sequence[Pod], scrape: Scrape
     ) -> Mapping[str, CounterSample]:
-        """Read every pod's account, as of the newest scrape that Prometheus has of it."""
+        """Read every pod's account, as of the newest scrape that Prometheus has of it.
+
+        Of what a proxy counts for the whole service: each series, whatever the pods are.
+        """
+        if isinstance(sli, Ratio) and sli.whole_service:
+            return await self._service.read(sli)
         if not pods:
             return {}
         found = await self._desk(question(sli)).ask(pods)

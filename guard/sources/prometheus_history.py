@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Final
 
 from guard.core.buckets import bucket_pattern
 from guard.core.evidence.history import Mark, Track
-from guard.core.policy import Latency, Matcher, MatchOp
+from guard.core.policy import Latency, Matcher, MatchOp, Ratio
 from guard.core.samples import NoData, NoDataReason, Unavailable
 from guard.sources.paths import PATH_LABELS, machine_paths
 from guard.sources.prometheus_queries import alternation, matcher_text
+from guard.sources.prometheus_service import PROXY_LABELS, proxy, selected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -61,6 +62,8 @@ class PrometheusHistory:
             scrape: what the policy says about paths.
             span: (since, until, step), in seconds since the epoch and seconds.
         """
+        if isinstance(sli, Ratio) and sli.whole_service:
+            return await self._of_service(sli, span)
         asked = sorted(pods, key=lambda pod: (pod.created_at, pod.name))[:PODS_AT_MOST]
         if not asked:
             return NoData(NoDataReason.NO_PODS, "there is no pod to look back on")
@@ -78,6 +81,27 @@ class PrometheusHistory:
             tracks = _tracks(answer, asked, latency=latency)
         if not tracks:
             words = "Prometheus has no history of these pods by the labels namespace and pod"
+            return NoData(NoDataReason.NO_SERIES, words)
+        return tracks
+
+    async def _of_service(
+        self, sli: Ratio, span: tuple[float, float, float]
+    ) -> tuple[Track, ...] | NoData | Unavailable:
+        """Each proxy's counters of the service, whatever pods were behind it."""
+        by = ", ".join(sorted({*_BY, *PROXY_LABELS}))
+        query = " or ".join(
+            f'label_replace(sum by ({by}) ({selected(selector)}), "{_KIND}", "{kind}", "", "")'
+            for selector, kind in _selectors(sli)
+        )
+        answer = await self._client.range(query, *span)
+        if isinstance(answer, Unavailable):
+            return answer
+        if sum(len(series.samples) for series in answer) > _SAMPLES_AT_ONCE:
+            tracks = await asyncio.to_thread(_service_tracks, answer)
+        else:
+            tracks = _service_tracks(answer)
+        if not tracks:
+            words = f"Prometheus has no history that {sli.total.text} selects"
             return NoData(NoDataReason.NO_SERIES, words)
         return tracks
 
@@ -135,6 +159,22 @@ def _tracks(answer: Iterable[Series], pods: Sequence[Pod], *, latency: bool) -> 
         if len(marks) > len(best.get(key, ())):
             best[key] = marks
     return tuple(Track("/".join(key), marks) for key, marks in best.items())
+
+
+def _service_tracks(answer: Iterable[Series]) -> tuple[Track, ...]:
+    """One track a proxy; of two targets that are one proxy, the one with more to say."""
+    targets: dict[tuple[tuple[str, str], ...], dict[str, Series]] = defaultdict(dict)
+    for series in answer:
+        identity = tuple(sorted(item for item in series.labels.items() if item[0] != _KIND))
+        targets[identity][series.labels.get(_KIND, "")] = series
+    best: dict[str, tuple[Mark, ...]] = {}
+    for identity, kinds in sorted(targets.items()):
+        if _TOTAL not in kinds:
+            continue
+        marks, key = tuple(_marks(kinds)), proxy(dict(identity))
+        if len(marks) > len(best.get(key, ())):
+            best[key] = marks
+    return tuple(Track(key, marks) for key, marks in sorted(best.items()))
 
 
 def _slow_marks(kinds: dict[str, Series]) -> Iterator[Mark]:

@@ -193,7 +193,7 @@ def _selected(target: _Target, selector: Selector, sli: Sli) -> list[Series] | N
     unknown = compiled(selector, sli.target_labels).unknown_label(one.labels for one in named)
     if unknown is not None:
         return unknown
-    tests = _tests(selector)
+    tests = tests_of(selector)
     bound = buckets.bound_of(sli, selector)
     return [
         one
@@ -253,7 +253,8 @@ class _Test:
 
 
 @lru_cache(maxsize=1024)
-def _tests(selector: Selector) -> tuple[_Test, ...]:
+def tests_of(selector: Selector) -> tuple[_Test, ...]:
+    """A selector's matchers, to be called with a series' labels."""
     regexes = {MatchOp.REGEX, MatchOp.NOT_REGEX}
     # PromQL's regular expressions are anchored, and a dot matches any character.
     return tuple(

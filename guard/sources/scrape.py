@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from guard.core.policy import of_whole_service
 from guard.core.samples import NoData, Reading, Unavailable
 from guard.sources import paths
 from guard.sources.machines import Machines
@@ -61,8 +62,11 @@ class Scraper:
 
         Returns:
             By account `pod uid/container`; under `pod uid/` the reason of a pod that has nowhere
-            to scrape or did not answer.
+            to scrape or did not answer. Nothing of what a proxy counts for the whole service: no
+            pod of the workload exposes that.
         """
+        if of_whole_service(sli):
+            return {}
         access = await self._trust.access(scrape)
         if isinstance(access, Unavailable):
             return {f"{pod.uid}/": access for pod in pods}

@@ -20,7 +20,7 @@ from guard.config.selectors import selector
 from guard.config.settings import Settings
 from guard.core.actions import Rights
 from guard.core.errors import TemporaryError
-from guard.core.policy import Latency, Objective, SlowRatio
+from guard.core.policy import ErrorRatio, Latency, Objective, Ratio, SlowRatio
 from guard.core.samples import NoData, NoDataReason, Reading
 from guard.core.workloads import Pod, Revision, Snapshot, WorkloadId
 from guard.sources.lookup import Series
@@ -321,6 +321,24 @@ async def test_a_threshold_that_is_no_bucket_is_named_with_its_neighbours() -> N
     (found,) = await ask([with_latency()], world)
     assert (found.kind, found.serious) == (LiveKind.BUCKET_MISSING, True)
     assert found.found.endswith("no bucket le=0.4; the neighbouring bounds are 0.25 and 0.5")
+
+
+class Recorded(Prometheus):
+    """A lookup that keeps what it was asked."""
+
+    async def vector(self, query: str) -> list[Series]:
+        self.asked = [*getattr(self, "asked", []), query]
+        return await super().vector(query)
+
+
+async def test_the_traffic_of_a_whole_service_is_its_proxys_and_joined_to_no_pod() -> None:
+    lookup = Recorded(frozenset({"code", "to"}))
+    bad, total = selector('edge_total{to="orders",code="5"}'), selector('edge_total{to="orders"}')
+    sli = Ratio(bad, total, whole_service=True)
+    check = ErrorRatio("edge", Objective("edge", 0.99, 86400.0, sli))
+    service = replace(ORDERS, policy=replace(ORDERS.policy, checks=(check,)))
+    assert await kinds(live(Cluster(SNAPSHOT), lookup=lookup), service) == []
+    assert lookup.asked[-1] == 'sum(rate(edge_total{to="orders"}[5m]))'
 
 
 async def test_a_threshold_is_found_however_its_bound_is_written() -> None:

@@ -177,7 +177,7 @@ def test_a_whole_clusters_files_are_cut_and_the_words_say_how_to_see_the_others(
 
 def test_a_proxys_counts_are_shown_and_not_offered() -> None:
     found = Found(Owner("edge", "nginx", deployment=True), PRESETS[-1], 1)
-    assert "not judged yet" in as_text([found])
+    assert "narrow it to one service" in as_text([found])
     assert json.loads(as_document([found]))["files"] == {}
 
 

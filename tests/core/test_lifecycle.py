@@ -106,6 +106,14 @@ def test_a_release_nobody_used_is_never_rolled_back_for_that() -> None:
     assert not story.acts
 
 
+def test_what_other_pods_kept_from_being_judged_is_never_rolled_back_for_that() -> None:
+    finding = Finding("a", "error_ratio", Verdict.WAIT, Reason.OTHER_PODS, "judged later")
+    story = begun(on_inconclusive=OnInconclusive.ROLLBACK)
+    story.judge(Verdict.WAIT, times=62, findings=(finding,))
+    assert story.phase is Phase.HELD
+    assert not story.acts
+
+
 def test_an_inconclusive_hold_ends_by_a_pass_alone() -> None:
     story = begun(on_inconclusive=OnInconclusive.HOLD)
     story.judge(Verdict.WAIT, times=70)

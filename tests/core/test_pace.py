@@ -11,8 +11,17 @@ from hypothesis import strategies as st
 
 from guard.core import pace
 from guard.core.actions import Outcome, OutcomeKind
-from guard.core.findings import Verdict
-from guard.core.policy import OnBlind, OnInconclusive, Step
+from guard.core.findings import Finding, Reason, Verdict
+from guard.core.policy import (
+    ErrorRatio,
+    Objective,
+    OnBlind,
+    OnInconclusive,
+    Pods,
+    Ratio,
+    Selector,
+    Step,
+)
 from guard.core.states import (
     Hold,
     Pacing,
@@ -97,6 +106,16 @@ def test_a_policy_that_does_not_pace_ends_a_pause_that_it_finds() -> None:
 
 def test_a_policy_that_paces_pauses_at_once() -> None:
     assert pace.begins(case(pace=(Step.FIRST,)), FACTS, SNAPSHOT) == (Pacing.PAUSING, "")
+
+
+def test_a_policy_of_whole_services_alone_is_not_paced_and_says_why() -> None:
+    selector = Selector("requests", (), "requests")
+    sli = Ratio(selector, selector, whole_service=True)
+    check = ErrorRatio("edge", Objective("edge", 0.99, 3600.0, sli))
+    pacing, why = pace.begins(case(pace=(Step.FIRST,), checks=(check,)), FACTS, SNAPSHOT)
+    assert (pacing, "count the whole service" in why) == (Pacing.UNPACED, True)
+    mixed = case(pace=(Step.FIRST,), checks=(check, Pods()))
+    assert pace.begins(mixed, FACTS, SNAPSHOT) == (Pacing.PAUSING, "")
 
 
 # Held.
@@ -330,3 +349,10 @@ def test_how_many_pods_come_first(
 ) -> None:
     snapshot = replace(SNAPSHOT, replicas=replicas, max_surge=surge, max_unavailable=down)
     assert pace.first_pods(snapshot, narrow=narrow) == expected
+
+
+def test_at_the_first_pods_a_whole_service_does_not_decide_what_the_deadline_means() -> None:
+    finding = Finding("edge", "error_ratio", Verdict.WAIT, Reason.OTHER_PODS, "judged later")
+    story = held(on_inconclusive=OnInconclusive.ROLLBACK)
+    story.judge(Verdict.WAIT, times=70, findings=(finding,), **AT_FIRST)
+    assert story.state.phase is Phase.ROLLING_BACK

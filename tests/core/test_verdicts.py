@@ -127,3 +127,29 @@ def test_counted_checks_together_fail_only_where_their_mean_reaches_the_bound(
     findings = [counted(Verdict.FAIL if e >= 100 else Verdict.WAIT, e, reason) for e in values]
     failed = judge(findings, frame).verdict is Verdict.FAIL
     assert failed == (sum(values) / len(values) >= 100.0)
+
+
+def whole(answer: Verdict = Verdict.WAIT, reason: Reason = Reason.OTHER_PODS) -> Finding:
+    return Finding("edge", "error_ratio", answer, reason, "judged later", counted=True)
+
+
+def test_at_the_first_pods_a_whole_service_is_not_required_and_the_text_says_so() -> None:
+    judged = judge([rule(Verdict.PASS, "a"), whole()], ONE, first_pods=True)
+    assert judged.verdict is Verdict.PASS
+    assert judged.text == "a says PASS; edge is not asked at the first pods: judged later"
+    assert whole() in judged.findings
+
+
+def test_when_the_rollout_has_gone_on_a_whole_service_is_required_again() -> None:
+    assert judge([rule(Verdict.PASS), whole()], ONE).verdict is Verdict.WAIT
+
+
+def test_at_the_first_pods_a_whole_service_alone_promotes_nothing() -> None:
+    assert judge([whole()], ONE, first_pods=True).verdict is Verdict.WAIT
+
+
+@pytest.mark.parametrize("answer", [Verdict.WAIT, Verdict.BLIND, Verdict.FAIL])
+def test_at_the_first_pods_the_others_are_required_as_ever(answer: Verdict) -> None:
+    assert judge([rule(answer), whole()], ONE, first_pods=True).verdict is answer
+    assert judge([rule(answer), rule(Verdict.PASS)], ONE, first_pods=True).verdict is answer
+    assert judge([rule(Verdict.WAIT, hold=True), whole()], ONE, first_pods=True).hold

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from guard.core.checks import blame, bounds
+from guard.core.checks import blame, bounds, service
 from guard.core.checks.sides import (
     NONE,
     SLOW_YOUTH,
@@ -31,7 +31,7 @@ from guard.core.evidence.history import Normal
 from guard.core.evidence.statistics import upper
 from guard.core.evidence.weighing import Bound, Evidence, Poll
 from guard.core.evidence.windows import Bin
-from guard.core.policy import CountedCheck, Latency, WorseThanStable
+from guard.core.policy import CountedCheck, Latency, WorseThanStable, of_whole_service
 from guard.core.ticks import Frame, Tick, Youth
 
 ASSUMED_ALLOWANCE = 2
@@ -113,6 +113,7 @@ class ErrorRatioState:
         step: pace steps taken in; each is a traffic step too.
         at: the newest tick.
         compared: of *worse than stable*: its last E under control.
+        alone_since: of a whole service: since when every pod has been the candidate's.
     """
 
     kind: Literal["error_ratio", "slow_ratio", "worse_than_stable"]
@@ -129,6 +130,12 @@ class ErrorRatioState:
     step: int = 0
     at: float = 0.0
     compared: float = 1.0
+    alone_since: float | None = None
+
+    @property
+    def whole(self) -> bool:
+        """A proxy counts for all pods together: no side can be told from the other."""
+        return of_whole_service(self.check.objective.sli)
 
 
 def begin(check: CountedCheck, frame: Frame) -> ErrorRatioState:
@@ -156,7 +163,9 @@ def floor(check: WorseThanStable) -> float:
 
 def _bound(check: CountedCheck, frame: Frame) -> Bound:
     p0 = floor(check) if isinstance(check, WorseThanStable) else check.above
-    youth = frame.youth.get(check.name)
+    # A proxy does not say which pod answered, so no request is a young pod's.
+    whole = of_whole_service(check.objective.sli)
+    youth = None if whole else frame.youth.get(check.name)
     unknown = youth is None or youth.total < YOUTH_REQUESTS
     return Bound(
         p0=p0,
@@ -219,7 +228,13 @@ def update(state: ErrorRatioState, tick: Tick) -> ErrorRatioState:
         last_at=state.at,
         youth=youth_lasts(state.check),
     )
-    got = collect(state.accounts, tick, asked)
+    if state.whole:
+        # Only Prometheus has a proxy's series.
+        tick = replace(tick, from_prometheus=True)
+        state = replace(state, alone_since=service.since(state.alone_since, tick))
+        got = service.collect(state.accounts, tick, asked, state.alone_since)
+    else:
+        got = collect(state.accounts, tick, asked)
     counts = (*got.candidate.evidence, *got.stable.evidence)
     sight = _sight(state, got, tick)
     share = _share_after(state.share, tick)
@@ -236,7 +251,7 @@ def update(state: ErrorRatioState, tick: Tick) -> ErrorRatioState:
         step=tick.step,
         at=tick.at,
     )
-    if not got.accepted:
+    if not got.accepted or state.whole:
         return state  # Nobody is blamed while the candidate cannot be seen (law 1).
     if isinstance(state.check, WorseThanStable):
         return _compare(state, tick)
@@ -268,7 +283,7 @@ def _sight(state: ErrorRatioState, got: Collected, tick: Tick) -> Sight:
         seen_at=tick.at if got.accepted else was.seen_at,
         first_at=tick.at if was.first_at is None and requests > 0 else was.first_at,
         awaited_since=tick.at
-        if was.awaited_since is None and ready_share(tick) > 0.0
+        if was.awaited_since is None and _awaited(state, tick)
         else was.awaited_since,
         absence=got.absence if got.asked else was.absence,
         not_monotonic=got.not_monotonic,
@@ -276,6 +291,11 @@ def _sight(state: ErrorRatioState, got: Collected, tick: Tick) -> Sight:
         pause=tick.at - state.at if state.at else 0.0,
         by_prometheus=tick.from_prometheus if got.accepted else was.by_prometheus,
     )
+
+
+def _awaited(state: ErrorRatioState, tick: Tick) -> bool:
+    """Whether there is something to be read of the candidate."""
+    return ready_share(tick) > 0.0 and (not state.whole or state.alone_since is not None)
 
 
 def _share_after(share: float, tick: Tick) -> float:
@@ -330,6 +350,8 @@ def e_value(state: ErrorRatioState) -> float:
     """
     if state.bound.k > ALLOWANCE_AT_MOST:
         return min(m_a(state), 1.0)
+    if state.whole and state.bound.stable_was_over:
+        return min(m_a(state), 1.0)  # Nobody can tell the release from the incident before it.
     if isinstance(state.check, WorseThanStable):
         return state.compared
     if state.attribution.control or state.attribution.unattributed:

@@ -6,13 +6,13 @@ import math
 from typing import TYPE_CHECKING
 
 from guard.core.buckets import bucket_matcher
-from guard.core.checks import bounds, error_ratio
+from guard.core.checks import bounds, error_ratio, service, service_finding
 from guard.core.checks.blame import SUSPICIOUS, Standing
 from guard.core.checks.error_ratio import ALLOWANCE_AT_MOST, goal_d
 from guard.core.evidence import mixtures, weighing, windows
 from guard.core.evidence.statistics import wilson
 from guard.core.findings import Finding, Reason, Verdict
-from guard.core.policy import Latency, WorseThanStable, seconds
+from guard.core.policy import Latency, Ratio, WorseThanStable, seconds
 from guard.core.verdicts import E_TOO_HIGH_TO_PROMOTE
 
 if TYPE_CHECKING:
@@ -138,6 +138,7 @@ def _numbers(state: ErrorRatioState) -> dict[str, float]:
         "recent_bad": recent_bad,
         "recent_total": recent_total,
         "may_have_broken_both": float(state.attribution.broke_both),
+        **(service_finding.numbers(state) if state.whole else {}),
     }
 
 
@@ -158,6 +159,8 @@ def _answer(state: ErrorRatioState, tick: Tick, numbers: dict[str, float]) -> An
             f"decide (at most {ALLOWANCE_AT_MOST})"
         )
         return Verdict.WAIT, Reason.TOO_CLUSTERED, text, True
+    if state.whole and (whole := _whole(state, numbers)) is not None:
+        return whole
     if numbers["e_value"] >= numbers["bound"]:
         compares = isinstance(state.check, WorseThanStable)
         return _worse(state, numbers) if compares else _over(state, numbers)
@@ -166,6 +169,21 @@ def _answer(state: ErrorRatioState, tick: Tick, numbers: dict[str, float]) -> An
             verdict, reason, text, hold = answer
             return verdict, reason, f"{_counts(state)}; {text}" if state.sums.total else text, hold
     return _weighed(state, numbers)
+
+
+def _whole(state: ErrorRatioState, numbers: dict[str, float]) -> Answer | None:
+    """What a counter of the whole service may not decide: hold, or wait for all pods."""
+    if state.alone_since is None:
+        return Verdict.WAIT, Reason.OTHER_PODS, service.WAITING, False
+    goal = numbers["log_bound_d"]
+    good = min(numbers["log_m_d"], numbers["log_m_d_recent"]) >= goal
+    if not state.bound.stable_was_over or numbers["m_a"] < numbers["bound"] or good:
+        return None
+    text = (
+        f"{_counts(state)}; over the bound, but the service was over it in the 5 min before the "
+        "rollout as well: release or incident, nobody can tell"
+    )
+    return Verdict.WAIT, Reason.UNATTRIBUTED, text, True
 
 
 def _worse(state: ErrorRatioState, numbers: dict[str, float]) -> Answer:
@@ -182,6 +200,8 @@ def _decides(numbers: dict[str, float]) -> str:
 def _over(state: ErrorRatioState, numbers: dict[str, float]) -> Answer:
     text = f"{_counts(state)}; {_decides(numbers)}"
     lasts = error_ratio.youth_lasts(state.check)
+    if state.whole:
+        return Verdict.FAIL, Reason.OVER_BOUND, text, False
     if not state.attribution.control:
         text += " (no control: too little stable traffic beside it to compare with)"
     apart = state.bound.youth_over
@@ -244,7 +264,7 @@ def _blind(state: ErrorRatioState, tick: Tick) -> Answer | None:
 def _patience(state: ErrorRatioState) -> float:
     sight = state.sight
     rhythm = min(sight.pause, SLOWEST_RHYTHM)
-    if sight.by_prometheus:
+    if sight.by_prometheus or state.whole:
         rhythm = max(rhythm, state.bound.interval)
     return max(BLIND_AFTER, MISSED * rhythm)
 
@@ -312,6 +332,8 @@ def _counts(state: ErrorRatioState) -> str:
     )
     if sums.stable_total:
         text += f", stable {sums.stable_bad} of {sums.stable_total} beside it"
+    if state.whole:
+        text += f"; {service_finding.no_side(state)}"
     return f"{text}, k = {bound.k}{bounds.allowance_words(bound)}"
 
 
@@ -330,6 +352,8 @@ def _percent(ratio: float) -> str:
 def query(state: ErrorRatioState, tick: Tick) -> str:
     """The PromQL that shows the same in Prometheus; empty while there is no candidate pod."""
     sli = state.check.objective.sli
+    if state.whole and isinstance(sli, Ratio):
+        return f"sum(increase({sli.bad.text}[5m])) / sum(increase({sli.total.text}[5m]))"
     names = "|".join(
         sorted(
             pod.name.replace(".", r"\\.")
