@@ -78,7 +78,7 @@ async def test_an_alert_that_fired_before_is_not_the_releases(stage: Stage) -> N
     async with stage.guarding():
         auth.apply("better")
         await stage.reaches(Phase.PROMOTED)
-    assert "fired before the release and still do" in stage.record().findings[0].text
+    assert "fired before the release, not over yet" in stage.record().findings[0].text
 
 
 @pytest.mark.parametrize("configured", [True, False], ids=["gone", "not configured"])
