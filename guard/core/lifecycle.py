@@ -107,12 +107,23 @@ def _tick_clock(state: State, event: Judged, now: float) -> State:
 
 def _to_baking(state: State, event: Judged, now: float) -> Step:
     if state.bake_began_at is None:
-        return state, ()
+        return _not_ready(state, event, now)
     baking = replace(state, phase=Phase.BAKING, since=now)
     after, commands = _baking(baking, event, now)
     ready = "every candidate pod is ready"
     note = Note(now, "baking", stories.first_pods(state) if _at_first_pods(state) else ready)
     return after, (note, Save(), *commands)
+
+
+def _not_ready(state: State, event: Judged, now: float) -> Step:
+    """While it is held no clock of the platform runs, so that this one tells people."""
+    since, deadline = state.paused_at, state.case.policy.deadline
+    if state.pacing is not Pacing.PAUSED or since is None or event.facts.paused:
+        return state, ()
+    if now - since < deadline:
+        return state, ()
+    text = f"its first pods are not all ready after {deadline:.0f} s: {state.text}"
+    return _hold(state, Hold.INCONCLUSIVE, text, now)
 
 
 def _baking(state: State, event: Judged, now: float) -> Step:

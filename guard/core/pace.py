@@ -85,9 +85,7 @@ def _of_whole_service(check: Check) -> bool:
 
 
 def _beside(case: Case, snapshot: Snapshot) -> bool:
-    return any(
-        pod.revision != case.candidate.hash and pod.deleted_at is None for pod in snapshot.pods
-    )
+    return any(pod.revision != case.candidate.hash and pod.living for pod in snapshot.pods)
 
 
 def intent(state: State, now: float) -> PauseIntent:

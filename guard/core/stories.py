@@ -85,7 +85,7 @@ def failed_only_told(state: State, now: float) -> Notice:
         Severity.CRITICAL,
         "Failed",
         f"{state.case.service}: release {release(state.case)} failed and is serving "
-        "(on_fail: notify, nothing was changed)",
+        f"(on_fail: notify, nothing was changed){_where(state)}",
         state.text,
     )
 

@@ -107,6 +107,10 @@ class Probe:
     period: float = 10.0
 
 
+ENDED = frozenset({"Failed", "Succeeded"})
+"""Phases of a pod that has ended."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pod:
     """One pod (task, container group) of a workload.
@@ -138,6 +142,11 @@ class Pod:
     containers: tuple[Container, ...] = ()
     probes: tuple[Probe, ...] = ()
     annotations: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def living(self) -> bool:
+        """Whether it is neither going nor ended: an evicted pod stays as an object for hours."""
+        return self.deleted_at is None and self.phase not in ENDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,8 +230,7 @@ class Snapshot:
         """
         if self.pause is None or not self.pause.in_force or not self.replicas:
             return self.replicas
-        living = sum(pod.deleted_at is None for pod in self.pods_of(hashes))
-        return max(1, living)
+        return max(1, sum(pod.living for pod in self.pods_of(hashes)))
 
     def ready(self, hashes: frozenset[str]) -> int:
         """How many pods of these revisions are ready and not going."""

@@ -310,7 +310,8 @@ class Guardian:
         if self._outside() is not None:
             return
         if self._pacing is None:
-            due = self._pacer.due(self.record.state, self._sides.snapshot)
+            snapshot = self._sides.snapshot
+            due = self._pacer.due(self.record.state, snapshot, self._keeper.mode(snapshot))
             self._pacing = asyncio.create_task(due, name=f"pace:{self.record.id}")
         await asyncio.wait([self._pacing], timeout=PACE_WITHIN)
         if not self._pacing.done():

@@ -15,6 +15,7 @@ from guard.core import pace
 from guard.core.actions import Outcome, OutcomeKind, PauseIntent
 from guard.core.errors import GuardError, PermanentError
 from guard.core.states import Pacing, PauseAnswered, Phase, ResumeAnswered
+from guard.core.workloads import Mode
 from guard.engine.troubles import Trouble
 
 if TYPE_CHECKING:
@@ -44,7 +45,9 @@ class Pacer:
         self._troubles = troubles
         self._not_before = 0.0
 
-    async def due(self, state: State, snapshot: Snapshot) -> PauseAnswered | ResumeAnswered | None:
+    async def due(
+        self, state: State, snapshot: Snapshot, mode: Mode
+    ) -> PauseAnswered | ResumeAnswered | None:
         """Try what is due for a rollout that is judged; None where nothing is, or not yet."""
         if snapshot.paused or state.pacing in HELD_BY_GUARD or snapshot.pause is None:
             self._troubles.over(Trouble.PAUSE)  # There is nothing to let go on, or not any more.
@@ -52,6 +55,8 @@ class Pacer:
             return None
         intent = pace.intent(state, self._world.now())
         if state.pacing is Pacing.PAUSING and state.paused_at is None:
+            if mode is not Mode.ACT or snapshot.complete:
+                return None  # The next look says why it is not paced.
             outcome = await self._attempt("pause", self._world.platform.pause, intent)
             return PauseAnswered(outcome) if outcome else None
         if state.pacing not in HELD_BY_GUARD and snapshot.pause is not None:

@@ -144,7 +144,13 @@ class Sight:
         )
         pacing, unpaced = pace.begins(case, keeper.facts(snapshot), snapshot)
         record = Record(
-            state=State(case=case, phase=Phase.PROGRESSING, since=now, pacing=pacing),
+            state=State(
+                case=case,
+                phase=Phase.PROGRESSING,
+                since=now,
+                pacing=pacing,
+                previous=_previous(snapshot, keeper.newest),
+            ),
             mode=keeper.mode(snapshot),
             frame=frame,
             checks={check.name: checks.begin(check, frame) for check in policy.checks},
@@ -158,6 +164,14 @@ class Sight:
         self._world.deliver.tell(stories.began(record.state, now))
         keeper.put(record)
         return record
+
+
+def _previous(snapshot: Snapshot, newest: Record | None) -> str:
+    """What a pause that is still in force had changed, where an undo took its words away."""
+    held = snapshot.pause
+    if held is None or held.previous or newest is None:
+        return ""
+    return newest.state.previous if newest.state.case.candidate.hash == held.candidate else ""
 
 
 def name_of(snapshot: Snapshot) -> str:

@@ -118,7 +118,31 @@ def test_a_policy_of_whole_services_alone_is_not_paced_and_says_why() -> None:
     assert pace.begins(mixed, FACTS, SNAPSHOT) == (Pacing.PAUSING, "")
 
 
+def test_an_evicted_pod_of_the_old_revision_is_nobody_to_judge_beside() -> None:
+    snapshot = replace(SNAPSHOT, pods=(pod("new"), pod("old", phase="Failed")))
+    assert "no pod of another" in pace.begins(case(pace=(Step.FIRST,)), FACTS, snapshot)[1]
+
+
+def test_an_evicted_first_pod_is_not_waited_for() -> None:
+    mine = frozenset({"new"})
+    pods = (pod("new"), pod("new", phase="Failed"))
+    snapshot = replace(SNAPSHOT, pods=pods, pause=HELD)
+    assert (snapshot.due(mine), snapshot.ready(mine)) == (1, 2)
+
+
 # Held.
+
+
+def test_first_pods_that_do_not_become_ready_are_told_at_the_deadline() -> None:
+    """The platform's own clock is off meanwhile."""
+    story = begun(deadline=60.0, bake=10.0)
+    story.take(answered(OutcomeKind.PATCHED))
+    story.judge(Verdict.WAIT, **AT_FIRST, pods_ready=False)
+    story.judge(Verdict.WAIT, **AT_FIRST, pods_ready=False, after=56.0)
+    assert story.state.phase is Phase.PROGRESSING
+    story.judge(Verdict.WAIT, **AT_FIRST, pods_ready=False, after=5.0)
+    assert (story.state.phase, story.state.hold) == (Phase.HELD, Hold.INCONCLUSIVE)
+    assert "not all ready after 60 s" in story.state.text
 
 
 def test_it_is_held_once_the_platform_shows_it_and_what_it_changed_is_in_the_record() -> None:

@@ -24,9 +24,8 @@ from guard.core.checks.sides import (
 from guard.core.counting import CLOCK_SKEW, Account, Delta, unusable
 from guard.core.samples import CounterSample, NoData, NoDataReason, Reading, Unavailable
 from guard.core.ticks import Tick
+from guard.core.workloads import ENDED
 
-ENDED = frozenset({"Succeeded", "Failed"})
-"""Phases of pods that serve nobody any more: an evicted pod may lie about for days."""
 FORGET_AFTER = 3600.0
 """Seconds after which a series that ended is forgotten: proxy pods come and go."""
 WAITING = (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from guard.core.names import FIELD_MANAGER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     Entry = Mapping[str, Any]
 
@@ -36,6 +36,19 @@ def of(entries: Iterable[Entry], fields: Iterable[str]) -> tuple[Entry, ...]:
         if owned:
             found.append({**_named(entry), "fields": owned})
     return tuple(found)
+
+
+def joined(
+    mine: Sequence[Entry], before: Sequence[Entry], fields: Collection[str]
+) -> tuple[Entry, ...]:
+    """What each team owns now, and what it owned of these fields before an earlier pause."""
+    found = {_key(entry): dict(entry) for entry in mine}
+    for entry in before:
+        old = [field for field in entry["fields"] if field in fields]
+        if old:
+            one = found.setdefault(_key(entry), {**_named(entry), "fields": []})
+            one["fields"] = [*dict.fromkeys([*one["fields"], *old])]
+    return tuple(found.values())
 
 
 def read(said: object) -> tuple[Entry, ...]:

@@ -94,12 +94,15 @@ def shown(
 
     An annotation of another revision is one that `kubectl rollout undo` brought back.
     """
-    revision = labels.get(LABEL_PAUSED, "")
-    if not revision:
-        return None
     text = annotations.get(ANNOTATION_PAUSE, "")
     written = read(text)
-    in_force = min_ready == MIN_READY
+    revision = labels.get(LABEL_PAUSED, "")
+    in_force = bool(revision) and min_ready == MIN_READY
+    if not revision and written is not None and min_ready == MIN_READY:
+        # A person took the label off to let it go: what it changed is still to be put back.
+        revision = written.revision
+    if not revision:
+        return None
     if written is None or written.revision != revision:
         return GuardPause(revision, in_force=in_force), {}
     return GuardPause(revision, written.since, in_force, text), written.previous
@@ -147,8 +150,12 @@ def hold(deployment: Mapping[str, Any], intent: PauseIntent, now: float) -> list
         fields: Fields = {}
     else:
         fields = _held(spec, narrow=intent.narrow)
-        previous = {key: _now(spec, key) for key in fields}
+        # Of a pause that somebody has undone in part, what is still the guard's is not the team's.
+        left = _as_it_was(spec, found[1].previous) if found is not None else {}
+        previous = {key: left.get(key, _now(spec, key)) for key in fields}
         mine = owners.of(metadata.get("managedFields") or (), fields)
+        if found is not None:
+            mine = owners.joined(mine, found[1].owners, left)
         written = Written(intent.candidate.hash, now, previous, mine)
     annotations = {
         ANNOTATION_PAUSE: written.text(),
@@ -195,7 +202,8 @@ _MARKS: Final = (
 
 def by_hand(metadata: Mapping[str, Any], previous: Mapping[str, Any]) -> str:
     """The one command that lets it go on by hand, and takes the marks off."""
-    spec = {key: previous[key] for key in _KNOWN[:2] if key in previous}
+    spec = {"minReadySeconds": 0, "progressDeadlineSeconds": DEFAULT_DEADLINE}
+    spec |= {key: previous[key] for key in _KNOWN[:2] if key in previous}
     update = {key: previous[key] for key in _KNOWN[2:] if key in previous}
     patch: Fields = {"metadata": {"labels": {LABEL_PAUSED: None}}, "spec": spec}
     patch["metadata"]["annotations"] = {ANNOTATION_PAUSE: None, ANNOTATION_GO_ON: None}

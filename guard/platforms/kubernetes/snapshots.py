@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from guard.platforms.kubernetes.workload_objects import Deployment, ReplicaSet
 
 PLATFORM = "kubernetes"
-ENDED = frozenset({"Failed", "Succeeded"})
-"""Phases of pods that run no more."""
 
 
 def workload_id(namespace: str, name: str) -> WorkloadId:
@@ -134,10 +132,7 @@ def _pods(
 
 def _complete(deployment: Deployment, held: ReplicaSet, pods: Iterable[Pod]) -> bool:
     """As `kubectl rollout status` says it, and no pod of another revision lives on."""
-    left = any(
-        pod.revision != held.revision.hash and pod.deleted_at is None and pod.phase not in ENDED
-        for pod in pods
-    )
+    left = any(pod.revision != held.revision.hash and pod.living for pod in pods)
     return (
         not left
         and deployment.updated >= deployment.replicas

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -342,3 +343,48 @@ def test_owners_are_noted_for_the_fields_that_are_changed_alone() -> None:
     assert [entry["fields"] for entry in found] == [["progressDeadlineSeconds"]]
     assert owners.given_back(entries, found) == entries
     assert owners.read("nothing") == ()
+
+
+def test_what_a_pause_undone_in_part_left_behind_is_not_taken_for_the_teams_own() -> None:
+    """A newer release whose manifest states minReadySeconds, over one that is held."""
+    team = paced()
+    held = json_patched(team, pause.hold(team, PAUSE, NOW))
+    held["spec"]["minReadySeconds"] = 10
+    newer = PauseIntent(SHOP, "u1", GOOD, NOW)
+    again = json_patched(held, pause.hold(held, newer, NOW + 1))
+    found = pause.of(again)
+    assert found is not None
+    assert found[1].previous == {"minReadySeconds": 10, "progressDeadlineSeconds": 300, **SHARES}
+    assert any("progressDeadlineSeconds" in entry["fields"] for entry in found[1].owners)
+
+
+def test_a_label_that_a_person_took_off_lets_it_go_with_all_that_was_changed() -> None:
+    team = paced()
+    held = json_patched(team, pause.hold(team, PAUSE, NOW))
+    del held["metadata"]["labels"][LABEL_PAUSED]
+    found = pause.of(held)
+    assert found is not None
+    assert (found[0].candidate, found[0].in_force) == (BAD.hash, False)
+    back = json_patched(held, pause.put_back(held, ""))
+    assert back["spec"]["progressDeadlineSeconds"] == 300
+    assert back["spec"]["strategy"]["rollingUpdate"] == SHARES
+
+
+def test_the_printed_command_names_the_defaults_where_nobody_knows_better() -> None:
+    command = pause.by_hand({"namespace": "shop", "name": "auth"}, {})
+    patch = json.loads(shlex.split(command)[-1])
+    assert patch["spec"] == {"minReadySeconds": 0, "progressDeadlineSeconds": 600}
+
+
+def json_patched(document: Object, operations: list[Any]) -> Object:
+    """Carry a JSON patch out: tests are left aside, paths have no arrays."""
+    after: Object = deepcopy(document)
+    for operation in operations:
+        if operation["op"] == "test":
+            continue
+        at: Any = after
+        *steps, last = operation["path"].lstrip("/").split("/")
+        for step in steps:
+            at = at.setdefault(step.replace("~1", "/").replace("~0", "~"), {})
+        at[last.replace("~1", "/").replace("~0", "~")] = operation["value"]
+    return after
