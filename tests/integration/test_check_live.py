@@ -37,6 +37,7 @@ objectives:
 rollout:
   bake: 10s
   deadline: 15m
+  pace: []
   checks:
     - error_ratio: {objective: ok, above: 1%}
     - promql: {name: queue, expr: 'EXPR', above: 100}

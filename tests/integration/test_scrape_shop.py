@@ -84,14 +84,20 @@ async def test_machines_are_no_users_and_users_are_counted(
             assert stage.served - MISSED_AT_MOST <= counted <= stage.served
 
 
-async def test_workers_without_a_shared_registry_are_told_at_once_and_never_counted(
+async def test_workers_without_a_shared_registry_are_told_and_not_counted_any_more(
     unused_tcp_port_factory: Callable[[], int],
 ) -> None:
     ports = {"new": unused_tcp_port_factory(), "old": unused_tcp_port_factory()}
     apart = {"WORKERS": "4", "SHARED_REGISTRY": "false"}
     async with shop(ports["new"], **apart), shop(ports["old"], WORKERS="1"), Stage(ports) as stage:
-        await stage.run(10.0)
+        # Which worker answers is the kernel's choice: on an idle machine it is often the same.
+        for _ in range(60):
+            await stage.run(1.0)
+            if stage.state.sight.not_monotonic:
+                break
         assert stage.state.sight.not_monotonic
+        before = stage.counted
+        assert sum(before) <= MISSED_AT_MOST
         await stage.run(110.0)
-        assert stage.counted == (0, 0)
+        assert stage.counted == before
         assert stage.state.sight.not_monotonic

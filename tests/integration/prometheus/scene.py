@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 INTERVAL: Final = 1.0
 WITHIN: Final = 40.0
 AGAIN: Final = 0.05
-POOL: Final = 48
+POOL: Final = 60
 PLAIN: Final = 4
 HOST: Final = "127.0.0.1"
 
