@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from guard.cli.demo import demo
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
 ENDS_WITHIN = 60.0
 """Seconds that the demo may take (issue 8, acceptance 1)."""
@@ -125,6 +125,15 @@ async def test_it_promotes_the_good_release_undoes_the_bad_one_and_counts_what_u
     assert 0 < bad < bad_alone
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """What a shell starts in the background ignores Ctrl-C, and hands that on to its children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 async def test_ctrl_c_stops_it_within_a_second() -> None:
     async with running() as run:
         await run.until("RELEASE: version 2")
