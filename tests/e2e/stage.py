@@ -165,13 +165,15 @@ class Stage:
         notices = self.watchman.logs.notices(self.space, name)
         return [n for n in notices if n["stage"] == stage and reason in {"", n["reason"]}]
 
-    async def heard(self, name: str, reason: str, stage: str = "informed") -> None:
+    async def heard(
+        self, name: str, reason: str, stage: str = "informed", within: float = 30.0
+    ) -> None:
         """Wait until people have been told so: what had been told before it is known then."""
 
         async def ask() -> bool:
             return bool(self.told(name, reason, stage))
 
-        await until(ask, 30.0, f"{name}: people are told {reason}")
+        await until(ask, within, f"{name}: people are told {reason}")
 
     async def events(self, name: str, *reasons: str) -> None:
         """Wait until a shop's Deployment has Kubernetes Events with all these reasons."""

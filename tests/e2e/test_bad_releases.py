@@ -36,9 +36,7 @@ async def test_half_of_all_requests_fail(stage: Stage) -> None:
     assert [n["reason"] for n in stage.told("half", stage="resolved")] == ["RolledBack"]
     await stage.events("half", "RolloutBegan", "RollingBack", "RolledBack")
     explained = await stage.explained("half")
-    assert "error_ratio" in explained
-    assert "E is" in explained
-    assert "http_requests_total" in explained
+    assert "the guard put the known-good revision back" in " ".join(explained.split())
 
 
 @scenario(MAIN, {"half-again": USUAL}, shops=2, timed=True)

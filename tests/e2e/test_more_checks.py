@@ -166,7 +166,7 @@ async def test_a_promoted_release_that_fails_late_is_told_and_left(stage: Stage)
     await _promoted_then_failing(stage, opened)
     await stage.heard("late-told", "LateFail", "opened")
     await opened.shop.tell("0")
-    await stage.heard("late-told", "LateFailOver", "resolved")
+    await stage.heard("late-told", "LateFailOver", "resolved", within=180.0)
     assert opened.shop.templates == ["good", "better"]
     stage.row(Row(stage.entry.name, "told, and resolved"))
 
