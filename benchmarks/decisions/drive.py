@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from guard.core.checks.error_ratio import D_REQUESTS, D_WINDOW
+from guard.core.checks.counted_state import D_REQUESTS, D_WINDOW
 from guard.core.evidence import mixtures, spend, weighing, windows
 from guard.core.verdicts import E_TOO_HIGH_TO_PROMOTE
 

@@ -1,6 +1,6 @@
 """A fleet of pods before the product's whole check: counting, evidence, blame, finding.
 
-Pods serve, are replaced, drain, restart and are scraped; every second `error_ratio.update` sees
+Pods serve, are replaced, drain, restart and are scraped; every second `counted.update` sees
 what the guard would see. Nothing here decides anything.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from benchmarks.decisions.traffic import Dice
-from guard.core.checks import error_ratio, ratio_finding
+from guard.core.checks import counted, counted_finding, counted_state
 from guard.core.checks.blame import Standing
 from guard.core.findings import Verdict
 from guard.core.policy import ErrorRatio, Objective, Ratio, Selector, WorseThanStable
@@ -111,7 +111,7 @@ class Fleet:
         before = {"errors": self.setting.before} if self.setting.before else {}
         normal = {"errors": self.setting.normal} if self.setting.normal else {}
         frame = Frame(began_at=START, before=before, normal=normal)
-        self.state = error_ratio.begin(check, frame)
+        self.state = counted.begin(check, frame)
         self.ready_at = NEVER
 
     def add(self, revision: str, at: float, weight: float = 1.0) -> None:
@@ -142,12 +142,12 @@ class Fleet:
         if second % setting.every or self.dice.random.random() < setting.missed:
             return Verdict.WAIT
         tick = self.tick(second)
-        self.state = error_ratio.update(self.state, tick)
+        self.state = counted.update(self.state, tick)
         standing = self.state.attribution.standing
         self.standings.add(standing)
-        over = error_ratio.e_value(self.state) >= 1.0 / self.state.bound.alpha
+        over = counted_state.e_value(self.state) >= 1.0 / self.state.bound.alpha
         if over or standing is Standing.BLAMED or second % LOOK_EVERY == 0:
-            return ratio_finding.find(self.state, tick).answer
+            return counted_finding.find(self.state, tick).answer
         return Verdict.WAIT
 
     def step(self, second: int) -> Tick:

@@ -10,7 +10,7 @@ from benchmarks.decisions.fleet import START, Fleet, Setting
 from benchmarks.decisions.report import Effort, Row, Standing
 from benchmarks.decisions.rivals import NEVER, Argo, Flagger, Run, decides_at
 from benchmarks.decisions.traffic import Dice
-from guard.core.checks import error_ratio, ratio_finding
+from guard.core.checks import counted, counted_finding
 from guard.core.findings import Verdict
 from guard.core.samples import NoData, NoDataReason, Reading, Unavailable, UnavailableReason
 
@@ -57,8 +57,8 @@ def _outcome(seed: int, kind: str, since: int) -> tuple[bool, bool]:
         tick = fleet.step(second)
         if second > since:
             tick = _blinded(tick, kind)
-        state = error_ratio.update(state, tick)
-        answer = ratio_finding.find(state, tick).answer
+        state = counted.update(state, tick)
+        answer = counted_finding.find(state, tick).answer
         failed = failed or answer is Verdict.FAIL
         # A good release that was good enough may stay so for as long as a check has patience.
         passed = passed or (second > since + 30 and answer is Verdict.PASS)

@@ -9,7 +9,7 @@ from benchmarks.decisions.drive import bound, poll
 from benchmarks.decisions.fleet import START, Fleet, Setting
 from benchmarks.decisions.report import Row, Standing
 from benchmarks.decisions.traffic import Dice
-from guard.core.checks import error_ratio, ratio_finding
+from guard.core.checks import counted, counted_finding
 from guard.core.evidence import weighing
 from guard.engine.codec import packed
 
@@ -70,9 +70,9 @@ def _whole(polls: int, pods: int, *, find: bool) -> float:
     state = fleet.state
     began = time.process_time()
     for tick in ticks:
-        state = error_ratio.update(state, tick)
+        state = counted.update(state, tick)
         if find:
-            ratio_finding.find(state, tick)
+            counted_finding.find(state, tick)
     return polls / (time.process_time() - began)
 
 
@@ -80,7 +80,7 @@ def _sizes() -> Iterator[Row]:
     fleet = _fleet(2)
     state = fleet.state
     for second in range(1, 1801):
-        state = error_ratio.update(state, fleet.step(second))
+        state = counted.update(state, fleet.step(second))
     size = len(packed(state))
     met = Standing.MET if size <= BYTES else Standing.MISSED
     case = "in the record, with its policy and the accounts of 2 + 2 pods"

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from guard.core.lifecycle import ALL_READY
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -16,6 +18,16 @@ Record = dict[str, Any]
 MANY = 1000
 """Requests from which on it is only said that many are missing: after one early error the number
 jumps, and means no more than that."""
+UNTOLD = frozenset({"intent", "pause", "gone on"})
+"""Entries of the timeline that another one beside them tells as well."""
+PLAIN = {
+    "began": "the guard sees {candidate} begin; {stable} is known good",
+    "rehearsed": "the guard rehearsed the way back, in case",
+    "paused": "{candidate} is held at its first pod, to be judged beside {stable}",
+    "going on": "good enough at its first pod: {candidate} goes on to all",
+    "verified": "the guard looked whether it worked: {text}",
+}
+"""Entries whose words depend on nothing else."""
 OUT_OF_SCALE = 1e6
 """An E beyond this is only called larger: its digits say nothing more."""
 
@@ -86,28 +98,27 @@ def share(bad: float, total: float) -> str:
 
 def told(record: Record, note: Mapping[str, Any], versions: Mapping[str, str]) -> str | None:
     """One entry of the record's timeline; None for what needs no words here."""
+    kind, text = note["kind"], note["text"]
     candidate = versions.get(record["candidate"]["hash"], "?")
     stable = versions.get(record["stable"]["hash"], "?") if record["stable"] else "nothing"
-    match note["kind"]:
-        case "began":
-            return f"the guard sees {candidate} begin; {stable} is known good"
-        case "rehearsed":
-            return "the guard rehearsed the way back, in case"
-        case "baking":
+    if kind in UNTOLD:
+        return None
+    if kind in PLAIN:
+        return PLAIN[kind].format(candidate=candidate, stable=stable, text=text)
+    match kind:
+        case "baking" if text == ALL_READY:
             return f"every pod runs {candidate} now; watched for at least {record['bake']:.0f} s"
         case "decided":
             found = numbers(record)
             counts = counted(record, versions)
-            why = f"{counts}; {suspected(found)}" if found and found["total"] else note["text"]
+            why = f"{counts}; {suspected(found)}" if found and found["total"] else text
             return f"DECIDED to undo {candidate}: {why}"
         case "patched":
             late = 1000.0 * (note["at"] - record["intent"]["decided_at"])
             return f"the guard put {stable} back, {late:.0f} ms after it had decided"
-        case "verified":
-            return f"the guard looked whether it worked: {note['text']}"
         case "ended":
             return ended(record, candidate, stable, counted(record, versions))
-    return None if note["kind"] == "intent" else f"{note['kind']}: {note['text']}"
+    return f"{kind}: {text}" if kind != "baking" else f"the first pod of {candidate} serves: {text}"
 
 
 def ended(record: Record, candidate: str, stable: str, counts: str) -> str:

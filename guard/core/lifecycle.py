@@ -40,6 +40,8 @@ CLOCK_STEP_AT_MOST = 15.0
 """Seconds by which one tick moves the bake clock: a gap in which nobody judged is no baking."""
 LEFT_AFTER_SUSPENDED = 24 * 3600.0
 """A rollout at 0 replicas is left after a day (architecture.md, Clocks)."""
+ALL_READY = "every candidate pod is ready"
+"""The timeline's words where baking begins with all pods; at the first pods it says how many."""
 VERIFY_WITHIN = 600.0
 """Longest wait, in seconds, for a rollback's pods; less where the platform's own is less."""
 
@@ -110,8 +112,7 @@ def _to_baking(state: State, event: Judged, now: float) -> Step:
         return _not_ready(state, event, now)
     baking = replace(state, phase=Phase.BAKING, since=now)
     after, commands = _baking(baking, event, now)
-    ready = "every candidate pod is ready"
-    note = Note(now, "baking", stories.first_pods(state) if _at_first_pods(state) else ready)
+    note = Note(now, "baking", stories.first_pods(state) if _at_first_pods(state) else ALL_READY)
     return after, (note, Save(), *commands)
 
 

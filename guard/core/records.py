@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from guard.core.actions import KnownGood, Rehearsal
 from guard.core.checks.alerts import AlertsState
-from guard.core.checks.error_ratio import ErrorRatioState
+from guard.core.checks.counted_state import CountedState
 from guard.core.checks.health import HealthState
 from guard.core.checks.pods import PodsState
 from guard.core.checks.promql import PromqlState
@@ -25,7 +25,7 @@ RECORDS_AT_MOST = 10
 ROLLED_BACK_AT_MOST = 50
 """Content hashes of rolled-back revisions kept for law 7."""
 
-CheckState = ErrorRatioState | HealthState | PodsState | PromqlState | AlertsState
+CheckState = CountedState | HealthState | PodsState | PromqlState | AlertsState
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from guard.core import policy
-from guard.core.checks import alerts, error_ratio, health, pods, promql, ratio_finding
+from guard.core.checks import alerts, counted, counted_finding, health, pods, promql
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,27 +16,27 @@ if TYPE_CHECKING:
     from guard.core.ticks import Frame, Tick
 
 _BEGIN: dict[type, Callable[[Any, Frame], CheckState]] = {
-    policy.ErrorRatio: error_ratio.begin,
-    policy.SlowRatio: error_ratio.begin,
-    policy.WorseThanStable: error_ratio.begin,
+    policy.ErrorRatio: counted.begin,
+    policy.SlowRatio: counted.begin,
+    policy.WorseThanStable: counted.begin,
     policy.Health: health.begin,
     policy.Pods: pods.begin,
     policy.Promql: promql.begin,
     policy.Alerts: alerts.begin,
 }
 _UPDATE: dict[str, Callable[[Any, Tick], CheckState]] = {
-    "error_ratio": error_ratio.update,
-    "slow_ratio": error_ratio.update,
-    "worse_than_stable": error_ratio.update,
+    "error_ratio": counted.update,
+    "slow_ratio": counted.update,
+    "worse_than_stable": counted.update,
     "health": health.update,
     "pods": pods.update,
     "promql": promql.update,
     "alerts": alerts.update,
 }
 _FIND: dict[str, Callable[[Any, Tick], Finding]] = {
-    "error_ratio": ratio_finding.find,
-    "slow_ratio": ratio_finding.find,
-    "worse_than_stable": ratio_finding.find,
+    "error_ratio": counted_finding.find,
+    "slow_ratio": counted_finding.find,
+    "worse_than_stable": counted_finding.find,
     "health": health.find,
     "pods": pods.find,
     "promql": promql.find,
@@ -68,6 +68,6 @@ def find(state: CheckState, tick: Tick) -> Finding:
     return _FIND[state.kind](state, tick)
 
 
-def counted(one: policy.Policy) -> int:
+def number_counted(one: policy.Policy) -> int:
     """Number of checks that carry alpha."""
     return sum(1 for check in one.checks if isinstance(check, policy.CountedCheck))

@@ -5,11 +5,10 @@ A document's head is for people and for the API; `checkpoint` restores the recor
 
 from __future__ import annotations
 
+import zlib
 from base64 import b64decode, b64encode
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, TypeVar
-from zlib import compress, decompress
-from zlib import error as ZlibError  # noqa: N812 - an exception class
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -131,14 +130,14 @@ def packed(state: CheckState) -> str:
     """
     sparse: dict[str, Any] = _CHECK.dump_python(state, mode="json", exclude_defaults=True)
     stated: dict[str, Any] = _CHECK.dump_python(state, mode="json", include=STATED)
-    return b64encode(compress(_DOCUMENT.dump_json(sparse | stated))).decode()
+    return b64encode(zlib.compress(_DOCUMENT.dump_json(sparse | stated))).decode()
 
 
 def _unpacked(document: dict[str, Any]) -> dict[str, Any]:
     """The checkpoint of a record, with its checks as they were before they were packed."""
     kept: dict[str, Any] = document["checkpoint"]
     checks = {
-        name: _DOCUMENT.validate_json(decompress(b64decode(text, validate=True)))
+        name: _DOCUMENT.validate_json(zlib.decompress(b64decode(text, validate=True)))
         for name, text in kept["checks"].items()
     }
     return {**kept, "checks": checks}
@@ -183,7 +182,7 @@ def _read(key: str, text: str, kind: TypeAdapter[T], part: Callable[[dict[str, A
             )
             raise PermanentError(msg)
         return kind.validate_python(part(document))
-    except (ValueError, KeyError, TypeError, ZlibError):
+    except (ValueError, KeyError, TypeError, zlib.error):
         msg = (
             f"the stored document {key} is none that this guard can read (version {VERSION}): "
             "move it away to start anew"

@@ -13,7 +13,7 @@ import structlog
 
 from guard.core import stories
 from guard.core.actions import Intent, KnownGood, Rehearsal, Rights
-from guard.core.checks.error_ratio import ErrorRatioState, youth_of
+from guard.core.checks.counted_state import CountedState, youth_of
 from guard.core.errors import GuardError, PermanentError, TemporaryError
 from guard.core.records import RECORDS_AT_MOST, Memory, Unproven, remember_rollback, trust
 from guard.core.states import Facts, Phase
@@ -283,7 +283,7 @@ def youths(record: Record) -> dict[str, Youth]:
     return {
         name: youth_of(state)
         for name, state in record.checks.items()
-        if isinstance(state, ErrorRatioState)
+        if isinstance(state, CountedState)
     }
 
 

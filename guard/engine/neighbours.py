@@ -11,9 +11,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from guard.core.checks import error_ratio
+from guard.core.checks import counted, counted_state
 from guard.core.checks.blame import SUSPICIOUS, TOLD_APART
-from guard.core.checks.error_ratio import ErrorRatioState
+from guard.core.checks.counted_state import CountedState
 from guard.core.policy import ErrorRatio, of_whole_service
 from guard.core.samples import Reading
 from guard.core.ticks import Frame, Tick
@@ -135,12 +135,12 @@ class _Followed:
             interval=world.options.scrape_interval,
             normal=guarded.past.normal(snapshot.current.content),
         )
-        self._state = error_ratio.begin(check, frame)
+        self._state = counted.begin(check, frame)
 
     @property
     def over(self) -> bool:
         """As stable is over its bound in the blame table: by its own M_A."""
-        return error_ratio.m_a(self._state) >= TOLD_APART
+        return counted_state.m_a(self._state) >= TOLD_APART
 
     async def read(self, snapshot: Snapshot) -> None:
         """Take one burst of all its living pods in."""
@@ -157,11 +157,11 @@ class _Followed:
                 for sample in counters.values()
             ),
         )
-        self._state = error_ratio.update(self._state, tick)
+        self._state = counted.update(self._state, tick)
 
     async def close(self) -> None:
         await self._burst.close()
 
 
 def _suspicious(state: CheckState) -> bool:
-    return isinstance(state, ErrorRatioState) and error_ratio.m_a(state) >= SUSPICIOUS
+    return isinstance(state, CountedState) and counted_state.m_a(state) >= SUSPICIOUS

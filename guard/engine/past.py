@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 
 from guard.core.checks import bounds
-from guard.core.checks.error_ratio import ErrorRatioState
+from guard.core.checks.counted_state import CountedState
 from guard.core.evidence import history
 from guard.core.policy import CountedCheck, Health, WorseThanStable, of_whole_service
 from guard.core.samples import NoData, Unavailable, UnavailableReason
@@ -223,9 +223,9 @@ def told(before: Mapping[str, CheckState], after: Mapping[str, CheckState]) -> l
     found = []
     for name, state in after.items():
         was = before.get(name)
-        if not isinstance(state, ErrorRatioState) or isinstance(state.check, WorseThanStable):
+        if not isinstance(state, CountedState) or isinstance(state.check, WorseThanStable):
             continue
-        known = isinstance(was, ErrorRatioState) and was.bound.normal is not None
+        known = isinstance(was, CountedState) and was.bound.normal is not None
         text = "" if known else bounds.news(state.bound, name, state.check.above)
         found += [text] if text else []
     return found

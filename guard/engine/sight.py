@@ -137,7 +137,7 @@ class Sight:
             began_at=now,
             alpha=policy.alpha,
             beta=policy.beta,
-            counted=checks.counted(policy),
+            counted=checks.number_counted(policy),
             interval=self._world.options.scrape_interval,
             youth=keeper.memory.youth,
             normal=self._past.normal(good.revision.content) if good else {},

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from guard.cli import demo_words as words
+from guard.core.lifecycle import ALL_READY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,8 +40,8 @@ def record(numbers: Mapping[str, float] | None = None, **changes: Any) -> words.
     }
 
 
-def told(kind: str, **changes: Any) -> str | None:
-    note = {"kind": kind, "at": 10.004, "text": "its words"}
+def told(kind: str, text: str = "its words", **changes: Any) -> str | None:
+    note = {"kind": kind, "at": 10.004, "text": text}
     return words.told(record({}, **changes), note, VERSIONS)
 
 
@@ -87,10 +88,21 @@ def test_e_is_told_without_digits_that_say_nothing(value: float, expected: str) 
     assert words.e_value({"e_value": value}) == expected
 
 
+def test_every_step_at_the_first_pod_is_told_once() -> None:
+    assert told("pause") is None
+    held = "version 2 is held at its first pod, to be judged beside version 1"
+    assert told("paused") == held
+    beside = told("baking", "1 ready beside 4 stable, 20% of the pods")
+    assert beside == "the first pod of version 2 serves: 1 ready beside 4 stable, 20% of the pods"
+    assert told("going on") == "good enough at its first pod: version 2 goes on to all"
+    assert told("gone on") is None
+
+
 def test_every_step_of_a_rollback_is_told() -> None:
     assert told("began") == "the guard sees version 2 begin; version 1 is known good"
     assert told("rehearsed") == "the guard rehearsed the way back, in case"
-    assert told("baking") == "every pod runs version 2 now; watched for at least 6 s"
+    everywhere = told("baking", ALL_READY)
+    assert everywhere == "every pod runs version 2 now; watched for at least 6 s"
     assert (told("decided") or "").startswith("DECIDED to undo version 2: 3 of 60 requests failed")
     assert told("intent") is None
     patched = told("patched", intent={"decided_at": 10.0})

@@ -115,31 +115,6 @@ owner: team-cart
 workloads:
   - kubernetes: {namespace: shop, deployment: cart}
 objectives:
-  - {name: availability, target: 99, window: 30d, sli: {preset: PRESET}}
-rollout:
-  checks:
-    - error_ratio: {objective: availability}
-target_labels: [cluster]
-"""
-
-
-@pytest.mark.parametrize("one", PER_REVISION, ids=lambda one: one.name)
-def test_a_file_that_names_a_preset_counts_by_its_selectors(one: Preset) -> None:
-    loaded = parse([SourceFile("cart.yaml", FILE.replace("PRESET", one.name).encode())])
-    assert loaded.problems == ()
-    (check,) = loaded.services[0].policy.checks
-    assert isinstance(check, ErrorRatio)
-    sli = check.objective.sli
-    assert sli == Ratio(one.indicator.bad, one.indicator.total, frozenset({"cluster"}))
-
-
-WHOLE = """\
-apiVersion: guard/v1
-service: cart
-owner: team-cart
-workloads:
-  - kubernetes: {namespace: shop, deployment: cart}
-objectives:
   - name: availability
     target: 99
     window: 30d
@@ -151,16 +126,31 @@ rollout:
 """
 
 
-def whole(text: str, check: str = "error_ratio") -> Loaded:
-    document = WHOLE.replace("PRESET", text).replace("CHECK", check)
-    return parse([SourceFile("cart.yaml", document.encode())])
+def loaded_from(text: str) -> Loaded:
+    return parse([SourceFile("cart.yaml", text.encode())])
+
+
+def counting(text: str, check: str = "error_ratio") -> Loaded:
+    """A file whose one counted check counts by this preset."""
+    return loaded_from(FILE.replace("PRESET", text).replace("CHECK", check))
+
+
+@pytest.mark.parametrize("one", PER_REVISION, ids=lambda one: one.name)
+def test_a_file_that_names_a_preset_counts_by_its_selectors(one: Preset) -> None:
+    text = FILE.replace("PRESET", one.name).replace("CHECK", "error_ratio")
+    loaded = loaded_from(f"{text}target_labels: [cluster]\n")
+    assert loaded.problems == ()
+    check = loaded.services[0].policy.checks[0]
+    assert isinstance(check, ErrorRatio)
+    sli = check.objective.sli
+    assert sli == Ratio(one.indicator.bad, one.indicator.total, frozenset({"cluster"}))
 
 
 @pytest.mark.parametrize(
     "one", [one for one in PRESETS if one.scope is Scope.WHOLE_SERVICE], ids=lambda one: one.name
 )
 def test_a_whole_service_that_is_narrowed_to_one_is_judged_as_such(one: Preset) -> None:
-    loaded = whole(one.name + one.narrow)
+    loaded = counting(one.name + one.narrow)
     assert loaded.problems == ()
     check = loaded.services[0].policy.checks[0]
     assert isinstance(check, ErrorRatio)
@@ -183,41 +173,41 @@ def test_a_whole_service_that_is_narrowed_to_one_is_judged_as_such(one: Preset) 
     ],
 )
 def test_what_names_not_one_service_is_refused_with_what_to_write(text: str) -> None:
-    (problem,) = whole(text).problems
+    (problem,) = counting(text).problems
     assert problem.code is Code.SCOPE_UNSUPPORTED
     assert preset(text.partition("{")[0]).narrow in problem.action
 
 
 def test_a_whole_service_has_no_stable_side_to_be_compared_with() -> None:
     one = preset("envoy_cluster_upstream_rq")
-    (problem,) = whole(one.name + one.narrow, "worse_than_stable").problems
+    (problem,) = counting(one.name + one.narrow, "worse_than_stable").problems
     assert problem.code is Code.SCOPE_UNSUPPORTED
     assert "error_ratio" in problem.action
 
 
-def test_a_service_of_several_workloads_is_not_judged_as_a_whole() -> None:
+def test_a_service_of_several_workloads_is_not_judged_as_a_counting() -> None:
     one = preset("envoy_cluster_upstream_rq")
     two = "  - kubernetes: {namespace: shop, deployment: cart}\n"
-    text = WHOLE.replace(two, two + two.replace("cart", "cart-canary"))
+    text = FILE.replace(two, two + two.replace("cart", "cart-canary"))
     document = text.replace("PRESET", one.name + one.narrow).replace("CHECK", "error_ratio")
-    (problem,) = parse([SourceFile("cart.yaml", document.encode())]).problems
+    (problem,) = loaded_from(document).problems
     assert problem.code is Code.SCOPE_UNSUPPORTED
     assert "several workloads" in problem.found
 
 
 def test_a_whole_service_may_stand_among_the_objectives_unasked() -> None:
-    text = WHOLE.replace("    - CHECK: {objective: availability}\n", "").replace(
+    text = FILE.replace("    - CHECK: {objective: availability}\n", "").replace(
         "PRESET", "envoy_cluster_upstream_rq"
     )
-    assert parse([SourceFile("cart.yaml", text.encode())]).problems == ()
+    assert loaded_from(text).problems == ()
 
 
 def test_a_preset_that_counts_per_revision_takes_no_matchers() -> None:
-    (problem,) = whole('http_requests_total{job="x"}').problems
+    (problem,) = counting('http_requests_total{job="x"}').problems
     assert problem.code is Code.SCOPE_UNSUPPORTED
 
 
 @pytest.mark.parametrize("text", ["envoy_cluster_upstream_rq{a=b}", "envoy_cluster_upstream_rq{"])
 def test_matchers_that_are_none_are_refused(text: str) -> None:
-    (problem,) = whole(text).problems
+    (problem,) = counting(text).problems
     assert problem.code is Code.MATCHERS_INVALID

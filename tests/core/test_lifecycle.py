@@ -98,16 +98,10 @@ def test_too_little_evidence_at_the_deadline_does_what_the_policy_says(
     assert story.told == [told]
 
 
-def test_a_release_nobody_used_is_never_rolled_back_for_that() -> None:
-    finding = Finding("a", "error_ratio", Verdict.WAIT, Reason.NO_TRAFFIC, "no user's request")
-    story = begun(on_inconclusive=OnInconclusive.ROLLBACK)
-    story.judge(Verdict.WAIT, times=62, findings=(finding,))
-    assert story.phase is Phase.HELD
-    assert not story.acts
-
-
-def test_what_other_pods_kept_from_being_judged_is_never_rolled_back_for_that() -> None:
-    finding = Finding("a", "error_ratio", Verdict.WAIT, Reason.OTHER_PODS, "judged later")
+@pytest.mark.parametrize("reason", [Reason.NO_TRAFFIC, Reason.OTHER_PODS])
+def test_what_could_not_be_measured_is_never_rolled_back_for_that(reason: Reason) -> None:
+    """Nobody used the release, or other pods kept it from being judged."""
+    finding = Finding("a", "error_ratio", Verdict.WAIT, reason, "nothing to judge by")
     story = begun(on_inconclusive=OnInconclusive.ROLLBACK)
     story.judge(Verdict.WAIT, times=62, findings=(finding,))
     assert story.phase is Phase.HELD

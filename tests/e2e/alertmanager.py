@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import shutil
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
-from tests.e2e.waiting import until
+from tests.e2e import servers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,34 +43,20 @@ class Alertmanager:
         self.folder.mkdir(parents=True, exist_ok=True)
         config = self.folder / "alertmanager.yml"
         config.write_text(_CONFIG, encoding="utf-8")
-        with (self.folder / "log").open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                binary,
-                f"--config.file={config}",
-                f"--storage.path={self.folder / 'data'}",
-                f"--web.listen-address=0.0.0.0:{self.port}",
-                "--cluster.listen-address=",
-                stdout=log,
-                stderr=log,
-            )
-
-        async def answers() -> bool:
-            with contextlib.suppress(aiohttp.ClientError):
-                async with (
-                    aiohttp.ClientSession() as session,
-                    session.get(f"http://127.0.0.1:{self.port}/-/ready") as answer,
-                ):
-                    return answer.status == 200
-            return False
-
-        await until(answers, 30.0, f"Alertmanager answers (its log is in {self.folder})")
+        self.process = await servers.launch(
+            self.folder,
+            self.port,
+            binary,
+            f"--config.file={config}",
+            f"--storage.path={self.folder / 'data'}",
+            f"--web.listen-address=0.0.0.0:{self.port}",
+            "--cluster.listen-address=",
+        )
 
     async def close(self) -> None:
         """End it. Idempotent."""
         if self.process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self.process.kill()
-            await self.process.wait()
+            await servers.kill(self.process)
             self.process = None
 
     async def fire(self, labels: dict[str, str], *, ended: bool = False) -> None:

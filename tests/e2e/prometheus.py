@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 from aiohttp import web
 
+from tests.e2e import servers
 from tests.e2e.available import PROMETHEUS
-from tests.e2e.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,36 +65,21 @@ class Prometheus:
             namespaces=", ".join(self.namespaces),
         )
         config.write_text(text, encoding="utf-8")
-        with (self.folder / "log").open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                PROMETHEUS,
-                f"--config.file={config}",
-                f"--storage.tsdb.path={self.folder / 'data'}",
-                f"--web.listen-address=0.0.0.0:{self.port}",
-                "--log.level=warn",
-                stdout=log,
-                stderr=log,
-            )
-        await self._answers()
+        self.process = await servers.launch(
+            self.folder,
+            self.port,
+            PROMETHEUS,
+            f"--config.file={config}",
+            f"--storage.tsdb.path={self.folder / 'data'}",
+            f"--web.listen-address=0.0.0.0:{self.port}",
+            "--log.level=warn",
+        )
 
     async def kill(self) -> None:
         """Kill it with -9. Idempotent."""
         if self.process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self.process.kill()
-            await self.process.wait()
+            await servers.kill(self.process)
             self.process = None
-
-    async def _answers(self) -> None:
-        async with aiohttp.ClientSession() as session:
-
-            async def ready() -> bool:
-                with contextlib.suppress(aiohttp.ClientError):
-                    async with session.get(f"http://127.0.0.1:{self.port}/-/ready") as answer:
-                        return answer.status == 200
-                return False
-
-            await until(ready, 30.0, f"Prometheus answers (its log is in {self.folder})")
 
 
 class RoundRobin:

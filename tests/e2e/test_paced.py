@@ -20,6 +20,7 @@ from tests.e2e.table import Row
 from tests.e2e.waiting import until
 
 if TYPE_CHECKING:
+    from tests.e2e.cluster import Object
     from tests.e2e.records import Rollout
     from tests.e2e.shop import Spec
     from tests.e2e.stage import Open, Stage
@@ -194,12 +195,17 @@ def _held_at(rollout: Rollout) -> str:
 # People, while it is held.
 
 
-@scenario(MAIN, {"held-undo": PATIENT})
-async def test_a_person_undoes_a_release_that_is_held(stage: Stage) -> None:
-    opened = await stage.guarded(stage.spec("held-undo"))
+async def _held(stage: Stage, spec: Spec) -> tuple[Open, Object, str]:
+    """A better release, held: the shop, its Deployment before, and the hash that is held."""
+    opened = await stage.guarded(spec)
     before = await opened.shop.read()
     await opened.shop.release(BETTER)
-    await is_held(opened)
+    return opened, before, await is_held(opened)
+
+
+@scenario(MAIN, {"held-undo": PATIENT})
+async def test_a_person_undoes_a_release_that_is_held(stage: Stage) -> None:
+    opened, before, _ = await _held(stage, stage.spec("held-undo"))
     await opened.shop.undo()
     rollout = await stage.end("held-undo")
     await untouched(opened, before)
@@ -213,10 +219,7 @@ async def test_a_person_undoes_a_release_that_is_held(stage: Stage) -> None:
 @scenario(MAIN, {"held-restart": SINGLE})
 async def test_a_person_restarts_a_deployment_that_is_held(stage: Stage) -> None:
     """A restart is a newer release: held anew, judged, and let go on."""
-    opened = await stage.guarded(stage.spec("held-restart"))
-    before = await opened.shop.read()
-    await opened.shop.release(BETTER)
-    first = await is_held(opened)
+    opened, before, first = await _held(stage, stage.spec("held-restart"))
     where = ("-n", stage.space)
     await run("kubectl", "rollout", "restart", f"deployment/{opened.name}", *where)
     second = await is_held(opened, other_than=first)
@@ -229,16 +232,14 @@ async def test_a_person_restarts_a_deployment_that_is_held(stage: Stage) -> None
 
 @scenario(MAIN, {"held-scaled": PATIENT})
 async def test_a_person_scales_a_deployment_that_is_held(stage: Stage) -> None:
-    opened = await stage.guarded(stage.spec("held-scaled"))
-    before = await opened.shop.read()
-    await opened.shop.release(BETTER)
-    held = await is_held(opened)
+    opened, before, held = await _held(stage, stage.spec("held-scaled"))
     seen = []
     for replicas in (12, 1, 4, 0, 4):
         await opened.shop.scale(replicas)
         await _settled(opened, replicas)
         seen.append(await updated(opened))
-        assert await is_held(opened) == held if replicas else True
+        if replicas:
+            assert await is_held(opened) == held
     rollout = await stage.end("held-scaled", within=400.0)
     note = f"candidate pods at 12, 1, 4, 0, 4 desired: {seen}"
     stage.row(Row(stage.entry.name, rollout.where, note=note))
@@ -274,10 +275,7 @@ async def test_a_deployment_with_the_default_strategy_is_held(stage: Stage) -> N
 
 
 async def _goes_on(stage: Stage, spec: Spec, beside: str) -> None:
-    opened = await stage.guarded(spec)
-    before = await opened.shop.read()
-    await opened.shop.release(BETTER)
-    await is_held(opened)
+    opened, before, _ = await _held(stage, spec)
     rollout = await stage.end(spec.name, within=240.0)
     stage.row(Row(stage.entry.name, rollout.where, note=_held_at(rollout)))
     assert rollout.phase in {"promoted", "unproven"}, rollout.text
@@ -311,10 +309,7 @@ async def test_the_guard_is_killed_while_it_holds_a_bad_release(stage: Stage) ->
 @scenario(KILLED, {"held-orphan": PATIENT})
 async def test_the_guard_is_gone_for_good_while_it_holds(stage: Stage) -> None:
     """Nothing more goes out; the Deployment's own words let it go on, run as they stand there."""
-    opened = await stage.guarded(stage.spec("held-orphan"))
-    before = await opened.shop.read()
-    await opened.shop.release(BETTER)
-    await is_held(opened)
+    opened, before, _ = await _held(stage, stage.spec("held-orphan"))
     await stage.guard.scale(0)
     try:
         await _settled(opened, 4)

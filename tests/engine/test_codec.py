@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from guard.core.actions import Intent, KnownGood, Rehearsal
-from guard.core.checks.error_ratio import ErrorRatioState
+from guard.core.checks.counted_state import CountedState
 from guard.core.errors import PermanentError
 from guard.core.findings import Finding, Reason, Verdict
 from guard.core.records import Memory, Record
@@ -139,7 +139,7 @@ def test_evidence_of_real_ticks_comes_back_to_the_bit_and_goes_on_alike() -> Non
     for name, state in before.checks.items():
         tick = _tick(snapshot, 25)
         assert repr(checks.update(back.checks[name], tick)) == repr(checks.update(state, tick))
-    assert isinstance(back.checks["availability"], ErrorRatioState)
+    assert isinstance(back.checks["availability"], CountedState)
 
 
 @pytest.mark.parametrize("number", [math.inf, -math.inf, -0.0, 5e-324, 1.7976931348623157e308])

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 import aiohttp
 
 from guard.config.selectors import selector
-from guard.core.checks import error_ratio
+from guard.core.checks import counted
 from guard.core.policy import ErrorRatio, Health, Objective, Ratio, Scrape
 from guard.core.ticks import Frame, Tick
 from guard.core.workloads import Container, Pod, Probe, Revision, Snapshot, WorkloadId
@@ -32,7 +32,7 @@ from guard.sources.scrape import Scraper
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from guard.core.checks.error_ratio import ErrorRatioState
+    from guard.core.checks.counted_state import CountedState
     from guard.core.samples import CounterSample
 
 SLI = Ratio(bad=selector('http_requests_total{code=~"5.."}'), total=selector("http_requests_total"))
@@ -97,7 +97,7 @@ class Stage:
             pod("new", self.ports["new"], started=began, period=self.period),
             pod("old", self.ports["old"], started=began - 5000.0, period=self.period),
         ]
-        self.state: ErrorRatioState = error_ratio.begin(CHECK, Frame(began))
+        self.state: CountedState = counted.begin(CHECK, Frame(began))
         self._queue: list[tuple[float, int, float, Callable[[], Awaitable[None]]]] = []
         self._order = itertools.count()
         self.start_guard()
@@ -204,4 +204,4 @@ class Stage:
             frozenset({"old"}),
             counters={CHECK.name: self.last},
         )
-        self.state = error_ratio.update(self.state, tick)
+        self.state = counted.update(self.state, tick)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from guard.config.presets import preset, ratio
 from guard.core.evidence.history import Mark, Track
@@ -21,6 +21,7 @@ from tests.sources.test_prometheus_history import SPAN, Replay
 if TYPE_CHECKING:
     from guard.core.samples import CounterSample
     from guard.sources.prometheus_answers import Series
+    from guard.sources.prometheus_client import PrometheusClient
 
 METRIC = "nginx_ingress_controller_requests"
 NARROWED = f'{METRIC}{{exported_namespace="shop",exported_service="cart"}}'
@@ -33,8 +34,20 @@ def of_proxy(*samples: tuple[float, float], status: str = "200", **labels: str) 
     return series(METRIC, *samples, **{**target, **named, "job": "proxies", **labels})
 
 
+def asks(client: Scripted) -> ServiceCounters:
+    return ServiceCounters(cast("PrometheusClient", client), 15.0)
+
+
 async def read(*found: Series) -> dict[str, CounterSample]:
-    return dict(await ServiceCounters(Scripted(lambda _: found), 15.0).read(SLI))  # type: ignore[arg-type]
+    return dict(await asks(Scripted(lambda _: found)).read(SLI))
+
+
+async def readings(*found: Series) -> list[Reading]:
+    """What was read, where all of it is readings."""
+    samples = (await read(*found)).values()
+    known = [one for one in samples if isinstance(one, Reading)]
+    assert len(known) == len(samples)
+    return known
 
 
 async def only(*found: Series) -> CounterSample:
@@ -45,32 +58,34 @@ async def only(*found: Series) -> CounterSample:
 
 async def test_the_question_is_the_narrowed_selector_alone_and_raw() -> None:
     client = Scripted(lambda _: ())
-    await ServiceCounters(client, 15.0).read(SLI)  # type: ignore[arg-type]
+    await asks(client).read(SLI)
     assert client.queries == [f"{NARROWED}[37500ms]"]
 
 
 async def test_each_series_is_an_account_whose_bad_is_all_of_it_or_none() -> None:
-    found = await read(of_proxy((85.0, 5.0), (100.0, 9.0)), of_proxy((100.0, 2.0), status="503"))
-    readings = sorted((one.total, one.bad, one.at) for one in found.values())  # type: ignore[union-attr]
-    assert readings == [(2.0, 2.0, 100.0), (9.0, 0.0, 100.0)]
+    shown = of_proxy((85.0, 5.0), (100.0, 9.0)), of_proxy((100.0, 2.0), status="503")
+    found = sorted((one.total, one.bad, one.at) for one in await readings(*shown))
+    assert found == [(2.0, 2.0, 100.0), (9.0, 0.0, 100.0)]
     later = await read(of_proxy((115.0, 9.0)), of_proxy((115.0, 2.0), status="503"))
-    assert later.keys() == found.keys()
+    assert later.keys() == (await read(*shown)).keys()
 
 
 async def test_a_series_that_the_scrape_before_had_not_counts_from_zero_since_then() -> None:
     old, new = of_proxy((85.0, 5.0), (100.0, 9.0)), of_proxy((100.0, 2.0), status="503")
-    found = {one.total: one for one in (await read(old, new)).values() if isinstance(one, Reading)}
+    found = {one.total: one for one in await readings(old, new)}
     assert (found[2.0].absent_at, found[9.0].absent_at) == (85.0, None)
 
 
 async def test_where_two_replicas_are_mixed_nobody_knows_since_when_a_series_counts() -> None:
-    found = await read(of_proxy((85.0, 5.0), (100.0, 9.0)), of_proxy((93.0, 2.0), status="503"))
-    assert [one.absent_at for one in found.values()] == [None, None]  # type: ignore[union-attr]
+    found = await readings(of_proxy((85.0, 5.0), (100.0, 9.0)), of_proxy((93.0, 2.0), status="503"))
+    assert [one.absent_at for one in found] == [None, None]
 
 
 async def test_a_new_proxys_series_has_no_scrape_before_it() -> None:
-    found = await read(of_proxy((85.0, 5.0), (100.0, 9.0)), of_proxy((100.0, 700.0), pod="proxy-2"))
-    assert {one.absent_at for one in found.values()} == {None}  # type: ignore[union-attr]
+    found = await readings(
+        of_proxy((85.0, 5.0), (100.0, 9.0)), of_proxy((100.0, 700.0), pod="proxy-2")
+    )
+    assert [one.absent_at for one in found] == [None, None]
 
 
 async def test_one_proxy_that_two_jobs_scrape_is_counted_once() -> None:
@@ -104,13 +119,12 @@ async def test_what_is_not_there_is_said_and_never_zero() -> None:
 
 async def test_a_server_that_does_not_answer_is_unavailable() -> None:
     away = Unavailable(UnavailableReason.TIMEOUT)
-    counters = ServiceCounters(Scripted(lambda _: away), 15.0)  # type: ignore[arg-type]
-    assert await counters.read(SLI) == {"service/": away}
+    assert await asks(Scripted(lambda _: away)).read(SLI) == {"service/": away}
 
 
 async def test_checks_that_ask_the_same_share_one_question() -> None:
     client = Scripted(lambda _: (of_proxy((100.0, 1.0)),))
-    counters = ServiceCounters(client, 15.0)  # type: ignore[arg-type]
+    counters = asks(client)
     first, second = await asyncio.gather(counters.read(SLI), counters.read(SLI))
     assert first == second
     assert len(client.queries) == 1
@@ -119,9 +133,9 @@ async def test_checks_that_ask_the_same_share_one_question() -> None:
 
 
 async def test_prometheus_counters_answer_it_without_any_pod_and_a_scrape_says_nothing() -> None:
-    client = Scripted(lambda _: (of_proxy((100.0, 1.0)),))
+    client = cast("PrometheusClient", Scripted(lambda _: (of_proxy((100.0, 1.0)),)))
     ledger = Ledger(lambda: 0.0)
-    counters = PrometheusCounters(client, ledger, lambda: 100.0, 15.0)  # type: ignore[arg-type]
+    counters = PrometheusCounters(client, ledger, lambda: 100.0, 15.0)
     assert len(await counters.read(SLI, (), Scrape())) == 1
     scraper = Scraper(ledger, lambda: 0.0, None)
     assert await scraper.read(SLI, (pod(),), Scrape()) == {}
@@ -132,11 +146,9 @@ def counted(kind: str, *samples: tuple[float, float], **labels: str) -> Series:
     return series("", *samples, **{**target, **labels, "guard_kind": kind})
 
 
-async def look(*found: Series | Unavailable) -> tuple[Track, ...] | NoData | Unavailable:
-    client = Replay(found)  # type: ignore[arg-type]
-    if found and isinstance(found[0], Unavailable):
-        client.answer = found[0]
-    return await PrometheusHistory(client).look_back(SLI, (), Scrape(), SPAN)  # type: ignore[arg-type]
+async def look(client: Replay) -> tuple[Track, ...] | NoData | Unavailable:
+    history = PrometheusHistory(cast("PrometheusClient", client))
+    return await history.look_back(SLI, (), Scrape(), SPAN)
 
 
 async def test_the_past_is_that_of_the_proxies_one_track_each_and_asks_for_no_pod() -> None:
@@ -145,12 +157,11 @@ async def test_the_past_is_that_of_the_proxies_one_track_each_and_asks_for_no_po
     again = counted("total", (60.0, 100.0), job="again")
     other = counted("total", (60.0, 7.0), pod="proxy-2")
     lone = counted("bad", (60.0, 7.0), pod="proxy-3")
-    assert await look(total, bad, again, other, lone) == (
+    client = Replay((total, bad, again, other, lone))
+    assert await look(client) == (
         Track("proxy-1", (Mark(60, 100, 0), Mark(120, 200, 2))),
         Track("proxy-2", (Mark(60, 7, 0),)),
     )
-    client = Replay((total,))
-    await PrometheusHistory(client).look_back(SLI, (), Scrape(), SPAN)  # type: ignore[arg-type]
     ((query, *_),) = client.asked
     assert NARROWED in query
     assert "pod=~" not in query
@@ -158,9 +169,9 @@ async def test_the_past_is_that_of_the_proxies_one_track_each_and_asks_for_no_po
 
 async def test_a_long_past_is_read_in_a_thread_and_a_missing_one_is_said() -> None:
     long = counted("total", *((float(n), float(n)) for n in range(9_000)))
-    tracks = await look(long)
+    tracks = await look(Replay((long,)))
     assert isinstance(tracks, tuple)
     assert len(tracks[0].marks) == 9_000
-    assert isinstance(await look(), NoData)
+    assert isinstance(await look(Replay()), NoData)
     away = Unavailable(UnavailableReason.TIMEOUT)
-    assert await look(away) == away
+    assert await look(Replay(away)) == away

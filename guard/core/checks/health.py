@@ -176,6 +176,8 @@ def find(state: HealthState, tick: Tick) -> Finding:
         text = f"{len(well)} of {len(candidate)} pods are healthy"
         return _found(state, Verdict.WAIT, Reason.COLLECTING, text)
     text = f"all {len(candidate)} ready pods are healthy"
+    if len(candidate) == 1:
+        text = "the one ready pod is healthy"
     return _found(state, Verdict.PASS, Reason.INSIDE_BOUND, text)
 
 

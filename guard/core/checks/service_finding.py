@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from guard.core.quantities import percent
 
 if TYPE_CHECKING:
-    from guard.core.checks.error_ratio import ErrorRatioState
+    from guard.core.checks.counted_state import CountedState
 
 
-def numbers(state: ErrorRatioState) -> dict[str, float]:
+def numbers(state: CountedState) -> dict[str, float]:
     """What a proxy's own series say of the time before the rollout."""
     normal = state.bound.normal
     return {
@@ -21,7 +21,7 @@ def numbers(state: ErrorRatioState) -> dict[str, float]:
     }
 
 
-def no_side(state: ErrorRatioState) -> str:
+def no_side(state: CountedState) -> str:
     """What the release is compared with where a proxy counts for all pods."""
     text = "no stable side to compare with: against its own series before the rollout"
     normal = state.bound.normal

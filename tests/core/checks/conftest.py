@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from guard.core.checks import error_ratio, ratio_finding
-from guard.core.checks.error_ratio import ErrorRatioState
+from guard.core.checks import counted, counted_finding
+from guard.core.checks.counted_state import CountedState
 from guard.core.findings import Finding
 from guard.core.policy import (
     CountedCheck,
@@ -49,7 +49,7 @@ class Rollout:
 
     check: CountedCheck
     frame: Frame
-    state: ErrorRatioState
+    state: CountedState
     at: float = BEGAN
     pods: dict[str, Pod] = field(default_factory=dict)
     served: dict[str, Served] = field(default_factory=dict)
@@ -120,8 +120,8 @@ class Rollout:
     def take(self, readings: dict[str, CounterSample]) -> Finding:
         """Take one tick with these readings in."""
         self.last = self.tick(readings)
-        self.state = error_ratio.update(self.state, self.last)
-        return ratio_finding.find(self.state, self.last)
+        self.state = counted.update(self.state, self.last)
+        return counted_finding.find(self.state, self.last)
 
     def tick(self, readings: dict[str, CounterSample]) -> Tick:
         """The tick of this moment."""
@@ -164,7 +164,7 @@ def begin() -> Begin:
         else:
             asked = ErrorRatio("errors", OBJECTIVE, **(check or {}))  # type: ignore[arg-type]
         framed = Frame(began_at=BEGAN, **frame)  # type: ignore[arg-type]
-        return Rollout(asked, framed, error_ratio.begin(asked, framed))
+        return Rollout(asked, framed, counted.begin(asked, framed))
 
     return rollout
 

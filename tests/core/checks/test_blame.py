@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from guard.core.checks import blame, error_ratio, ratio_finding
+from guard.core.checks import blame, counted, counted_finding
 from guard.core.checks.blame import Blame, Standing, View
 from guard.core.findings import Reason, Verdict
 from guard.core.ticks import Youth
@@ -87,8 +87,8 @@ def test_the_finding_names_what_the_service_depends_on(beside: Begin) -> None:
         rollout.at += 1.0
         readings = {f"{uid}/app": rollout.reading(uid) for uid in rollout.pods}
         tick = replace(rollout.tick(readings), depends_over=("orders",))
-        rollout.state = error_ratio.update(rollout.state, tick)
-        finding = ratio_finding.find(rollout.state, tick)
+        rollout.state = counted.update(rollout.state, tick)
+        finding = counted_finding.find(rollout.state, tick)
     assert finding is not None
     assert (finding.answer, finding.reason, finding.hold) == (Verdict.WAIT, Reason.SHARED, True)
     assert "orders, which this service depends on, is over its own bound" in finding.text

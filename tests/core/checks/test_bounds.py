@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from guard.core.checks import error_ratio
+from guard.core.checks import bounds, counted
 from guard.core.checks.bounds import news
 from guard.core.evidence import weighing
 from guard.core.evidence.history import Normal
@@ -58,8 +58,8 @@ def test_too_clustered_a_history_holds_and_never_fails(begin: Begin) -> None:
 def test_worse_than_stable_keeps_its_floor() -> None:
     check = WorseThanStable("worse", OBJECTIVE)
     frame = Frame(began_at=BEGAN, normal={"worse": OVER})
-    bound = error_ratio.begin(check, frame).bound
-    assert bound.p0 == error_ratio.floor(check)
+    bound = counted.begin(check, frame).bound
+    assert bound.p0 == bounds.floor(check)
     assert bound.good == 0.0155
 
 
@@ -110,7 +110,7 @@ def inform(rollout: Rollout, **late: object) -> None:
     tick = rollout.tick({})
     for name, value in late.items():
         object.__setattr__(tick, name, {"errors": value})
-    rollout.state = error_ratio.update(rollout.state, tick)
+    rollout.state = counted.update(rollout.state, tick)
 
 
 def test_history_that_comes_before_the_first_request_counts(begin: Begin) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from guard.core.checks.error_ratio import ErrorRatioState
+from guard.core.checks.counted_state import CountedState
 from guard.core.findings import Verdict
 from guard.core.policy import SlowRatio, WorseThanStable
 from guard.core.records import CheckState
@@ -132,7 +132,7 @@ def test_a_state_saved_and_restored_at_any_tick_goes_on_to_the_bit(
         live(two, moment)
         if number in saved:
             restored = STATE.validate_json(STATE.dump_json(two.state))
-            assert isinstance(restored, ErrorRatioState)
+            assert isinstance(restored, CountedState)
             two.state = restored
         assert two.state == one.state
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from guard.core.checks.error_ratio import youth_of
+from guard.core.checks.counted_state import youth_of
 from guard.core.findings import Reason, Verdict
 from guard.core.samples import NoData, NoDataReason, Unavailable, UnavailableReason
 from guard.core.ticks import Youth

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from guard.core.checks.error_ratio import ErrorRatioState
+from guard.core.checks.counted_state import CountedState
 from guard.core.findings import Verdict
 from guard.core.samples import (
     CounterSample,
@@ -27,7 +27,7 @@ from guard.core.ticks import Youth
 if TYPE_CHECKING:
     from tests.core.checks.conftest import Begin, Rollout
 
-STATE = TypeAdapter(ErrorRatioState)
+STATE = TypeAdapter(CountedState)
 PROPERTY = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

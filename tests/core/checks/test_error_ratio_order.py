@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from guard.core.checks import error_ratio
+from guard.core.checks import counted_state
 from tests.core.checks.conftest import BEGAN
 
 if TYPE_CHECKING:
@@ -64,6 +64,6 @@ def test_two_pods_tell_what_one_with_the_traffic_of_both_would(
     for s, t, c, d in bursts:
         apart.poll(s=s, t=t, c=c, d=d)
         together.poll(s=(s[0] + t[0], s[1] + t[1]), c=(c[0] + d[0], c[1] + d[1]))
-    assert error_ratio.e_value(apart.state) == error_ratio.e_value(together.state)
+    assert counted_state.e_value(apart.state) == counted_state.e_value(together.state)
     assert apart.state.sums.total == together.state.sums.total
     assert apart.state.bins == together.state.bins

@@ -143,7 +143,7 @@ def test_a_path_without_a_port_is_not_asked_of_several_ports() -> None:
 def test_a_pod_that_answers_as_expected_passes() -> None:
     found = Probed().add(pod("c")).tick(c=200)
     assert (found.answer, found.reason) == (Verdict.PASS, Reason.INSIDE_BOUND)
-    assert found.text == "all 1 ready pods are healthy"
+    assert found.text == "the one ready pod is healthy"
 
 
 def test_before_any_pod_is_ready_it_waits() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from guard.core.checks import error_ratio
+from guard.core.checks import counted
 from guard.core.policy import ErrorRatio, Objective, Ratio, Selector
 from guard.core.samples import NoData, NoDataReason
 from guard.core.workloads import Container
@@ -63,10 +63,10 @@ def test_a_pace_step_is_a_traffic_step_for_d_also_where_the_share_does_not_doubl
     rollout.serve("c", 0, 10)
     rollout.at += 1.0
     tick = replace(rollout.tick({"c/app": rollout.reading("c")}), step=1)
-    after = error_ratio.update(rollout.state, tick)
+    after = counted.update(rollout.state, tick)
     assert (after.sums.step_total, after.step) == (10, 1)
-    assert after.evidence != error_ratio.update(rollout.state, replace(tick, step=0)).evidence
-    again = error_ratio.update(after, replace(tick, at=tick.at + 1.0, counters={}))
+    assert after.evidence != counted.update(rollout.state, replace(tick, step=0)).evidence
+    again = counted.update(after, replace(tick, at=tick.at + 1.0, counters={}))
     assert again.sums.step_total == 10
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from guard.core.checks.error_ratio import youth_of
+from guard.core.checks.counted_state import youth_of
 from guard.core.findings import Reason, Verdict
 from guard.core.policy import SlowRatio
 from guard.core.ticks import Youth

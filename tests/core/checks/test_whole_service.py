@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from guard.core.checks import error_ratio, ratio_finding, service
-from guard.core.checks.error_ratio import ErrorRatioState
+from guard.core.checks import counted, counted_finding, service
+from guard.core.checks.counted_state import CountedState
 from guard.core.counting import CLOCK_SKEW
 from guard.core.evidence.history import Normal
 from guard.core.explanations import explain
@@ -37,7 +37,7 @@ SLI = Ratio(BAD, TOTAL, whole_service=True)
 CHECK = ErrorRatio("availability", Objective("availability", 0.999, 2_592_000.0, SLI))
 OK, ERRORS = "service/ok", "service/errors"
 STEP = 15.0
-STATES = TypeAdapter(ErrorRatioState)
+STATES = TypeAdapter(CountedState)
 
 
 def pod(name: str, revision: str = "new", *, ready: bool = True, going: bool = False) -> Pod:
@@ -66,7 +66,7 @@ class Service:
     complete: bool = True
 
     def __post_init__(self) -> None:
-        self.state = error_ratio.begin(self.check, self.frame)
+        self.state = counted.begin(self.check, self.frame)
 
     def readings(self) -> dict[str, CounterSample]:
         return {
@@ -80,7 +80,7 @@ class Service:
         named = {f"service/{name}": sample for name, sample in answers.items()}
         return self.take(named or self.readings())
 
-    def take(self, readings: dict[str, CounterSample], **more: object) -> Finding:
+    def take(self, readings: dict[str, CounterSample], **more: Any) -> Finding:
         snapshot = Snapshot(
             WORKLOAD, "uid", 2, self.at, REVISION, 1, pods=self.pods, complete=self.complete
         )
@@ -91,14 +91,14 @@ class Service:
             stable=frozenset({"old"}),
             counters={self.check.name: readings},
         )
-        tick = replace(tick, **more)  # type: ignore[arg-type]
-        self.state = error_ratio.update(self.state, tick)
-        return ratio_finding.find(self.state, tick)
+        tick = replace(tick, **more)
+        self.state = counted.update(self.state, tick)
+        return counted_finding.find(self.state, tick)
 
 
-def both(**changes: object) -> Service:
+def both(**changes: Any) -> Service:
     """A rollout in which a stable pod serves too."""
-    return Service(pods=(pod("new-1"), pod("old-1", "old")), complete=False, **changes)  # type: ignore[arg-type]
+    return Service(pods=(pod("new-1"), pod("old-1", "old")), complete=False, **changes)
 
 
 @pytest.mark.parametrize(

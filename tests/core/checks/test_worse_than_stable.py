@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from guard.core.checks import error_ratio
+from guard.core.checks import bounds, counted
 from guard.core.findings import Reason, Verdict
 from guard.core.policy import WorseThanStable
 from guard.core.ticks import Frame
@@ -117,9 +117,9 @@ def test_clusters_that_are_too_large_decide_nothing(beside: Begin) -> None:
 
 
 def test_its_floor_is_a_fifth_of_the_bound_unless_it_is_stated() -> None:
-    assert error_ratio.floor(WorseThanStable("w", OBJECTIVE, above=0.05)) == pytest.approx(0.01)
-    assert error_ratio.floor(WorseThanStable("w", OBJECTIVE, floor=0.003)) == 0.003
-    state = error_ratio.begin(WorseThanStable("w", OBJECTIVE, factor=3.0), Frame(began_at=0.0))
+    assert bounds.floor(WorseThanStable("w", OBJECTIVE, above=0.05)) == pytest.approx(0.01)
+    assert bounds.floor(WorseThanStable("w", OBJECTIVE, floor=0.003)) == 0.003
+    state = counted.begin(WorseThanStable("w", OBJECTIVE, factor=3.0), Frame(began_at=0.0))
     assert (state.bound.psi0, state.bound.p0, state.bound.good) == (3.0, 0.002, 0.01)
 
 

@@ -6,9 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 from guard.core.buckets import bucket_matcher
-from guard.core.checks import bounds, error_ratio, service, service_finding
+from guard.core.checks import bounds, counted, counted_state, service, service_finding
 from guard.core.checks.blame import SUSPICIOUS, Standing
-from guard.core.checks.error_ratio import ALLOWANCE_AT_MOST, goal_d
+from guard.core.checks.counted_state import ALLOWANCE_AT_MOST, goal_d
 from guard.core.evidence import mixtures, weighing, windows
 from guard.core.evidence.statistics import wilson
 from guard.core.findings import Finding, Reason, Verdict
@@ -16,7 +16,7 @@ from guard.core.policy import Latency, Ratio, WorseThanStable, seconds
 from guard.core.verdicts import E_TOO_HIGH_TO_PROMOTE
 
 if TYPE_CHECKING:
-    from guard.core.checks.error_ratio import ErrorRatioState
+    from guard.core.checks.counted_state import CountedState
     from guard.core.ticks import Tick
 
 BLIND_AFTER = 10.0
@@ -73,7 +73,7 @@ _BY_STANDING: dict[Standing, Answer] = {
 }
 
 
-def find(state: ErrorRatioState, tick: Tick) -> Finding:
+def find(state: CountedState, tick: Tick) -> Finding:
     """Say what the evidence says at this tick."""
     numbers = _numbers(state)
     verdict, reason, text, hold = _answer(state, tick, numbers)
@@ -90,16 +90,16 @@ def find(state: ErrorRatioState, tick: Tick) -> Finding:
     )
 
 
-def _numbers(state: ErrorRatioState) -> dict[str, float]:
+def _numbers(state: CountedState) -> dict[str, float]:
     sums, bound = state.sums, state.bound
     low, high = wilson(sums.bad, sums.total)
-    whole, recent = error_ratio.log_m_d(state)
+    whole, recent = counted_state.log_m_d(state)
     rate = _rate(state)
     recent_bad, recent_total = windows.trailing(state.bins, state.at, RECENT, 0.0)
     missing = mixtures.missing_to_pass(
         sums.step_bad, sums.step_total, (bound.good, bound.p1, bound.k, bound.beta)
     )
-    e_value = error_ratio.e_value(state)
+    e_value = counted_state.e_value(state)
     return {
         "bad": sums.bad,
         "total": sums.total,
@@ -113,7 +113,7 @@ def _numbers(state: ErrorRatioState) -> dict[str, float]:
         "e_value": min(e_value, DISPLAY_AT_MOST),
         "log_e": math.log(max(e_value, 1e-300)),
         "bound": 1.0 / bound.alpha,
-        "m_a": error_ratio.m_a(state),
+        "m_a": counted_state.m_a(state),
         "m_a_stable": weighing.m_a_stable(state.evidence),
         "m_b": weighing.m_b(state.evidence),
         "log_m_d": whole,
@@ -142,7 +142,7 @@ def _numbers(state: ErrorRatioState) -> dict[str, float]:
     }
 
 
-def _rate(state: ErrorRatioState) -> float:
+def _rate(state: CountedState) -> float:
     """The candidate's requests a second over the last half minute, or since its first one."""
     first_at = state.sight.first_at
     if first_at is None:
@@ -152,7 +152,7 @@ def _rate(state: ErrorRatioState) -> float:
     return requests / seconds if seconds > 0 else 0.0
 
 
-def _answer(state: ErrorRatioState, tick: Tick, numbers: dict[str, float]) -> Answer:
+def _answer(state: CountedState, tick: Tick, numbers: dict[str, float]) -> Answer:
     if state.bound.k > ALLOWANCE_AT_MOST:
         text = (
             f"{_counts(state)}; errors come in clusters of {state.bound.k}, too clustered to "
@@ -171,7 +171,7 @@ def _answer(state: ErrorRatioState, tick: Tick, numbers: dict[str, float]) -> An
     return _weighed(state, numbers)
 
 
-def _whole(state: ErrorRatioState, numbers: dict[str, float]) -> Answer | None:
+def _whole(state: CountedState, numbers: dict[str, float]) -> Answer | None:
     """What a counter of the whole service may not decide: hold, or wait for all pods."""
     if state.alone_since is None:
         return Verdict.WAIT, Reason.OTHER_PODS, service.WAITING, False
@@ -186,7 +186,7 @@ def _whole(state: ErrorRatioState, numbers: dict[str, float]) -> Answer | None:
     return Verdict.WAIT, Reason.UNATTRIBUTED, text, True
 
 
-def _worse(state: ErrorRatioState, numbers: dict[str, float]) -> Answer:
+def _worse(state: CountedState, numbers: dict[str, float]) -> Answer:
     text = f"{_counts(state)}; {_decides(numbers)}"
     if not state.attribution.control:
         text += " (as it last stood beside stable, which now has too little traffic)"
@@ -197,9 +197,9 @@ def _decides(numbers: dict[str, float]) -> str:
     return f"E is {numbers['e_value']:.3g}, {numbers['bound']:.0f} decides"
 
 
-def _over(state: ErrorRatioState, numbers: dict[str, float]) -> Answer:
+def _over(state: CountedState, numbers: dict[str, float]) -> Answer:
     text = f"{_counts(state)}; {_decides(numbers)}"
-    lasts = error_ratio.youth_lasts(state.check)
+    lasts = bounds.youth_lasts(state.check)
     if state.whole:
         return Verdict.FAIL, Reason.OVER_BOUND, text, False
     if not state.attribution.control:
@@ -221,24 +221,24 @@ def _over(state: ErrorRatioState, numbers: dict[str, float]) -> Answer:
     return Verdict.FAIL, Reason.OVER_BOUND, text, False
 
 
-def _main(state: ErrorRatioState) -> float:
+def _main(state: CountedState) -> float:
     """M_A without the youth that is judged apart, at its half of the mean."""
     return mixtures.mean_with_reserve(state.evidence.a, state.evidence.spend.spent) / 2.0
 
 
-def _youth(state: ErrorRatioState) -> str:
+def _youth(state: CountedState) -> str:
     return f"{state.sums.youth_bad} of {state.sums.youth_total} requests {_did(state)} there"
 
 
-def _did(state: ErrorRatioState) -> str:
+def _did(state: CountedState) -> str:
     """What bad requests did."""
     sli = state.check.objective.sli
     return f"took over {seconds(sli.slower_than)}" if isinstance(sli, Latency) else "failed"
 
 
-def _by_blame(state: ErrorRatioState) -> Answer | None:
+def _by_blame(state: CountedState) -> Answer | None:
     standing = state.attribution.standing
-    if standing is Standing.UNATTRIBUTED and error_ratio.m_a(state) < SUSPICIOUS:
+    if standing is Standing.UNATTRIBUTED and counted_state.m_a(state) < SUSPICIOUS:
         return None  # There is no trouble to attribute.
     if standing is Standing.SHARED and state.attribution.depends:
         names = ", ".join(state.attribution.depends)
@@ -247,7 +247,7 @@ def _by_blame(state: ErrorRatioState) -> Answer | None:
     return _BY_STANDING.get(standing)
 
 
-def _blind(state: ErrorRatioState, tick: Tick) -> Answer | None:
+def _blind(state: CountedState, tick: Tick) -> Answer | None:
     sight = state.sight
     if sight.not_monotonic:
         return Verdict.BLIND, Reason.NOT_MONOTONIC, sight.absence.detail, False
@@ -261,7 +261,7 @@ def _blind(state: ErrorRatioState, tick: Tick) -> Answer | None:
     return Verdict.BLIND, reason, text, False
 
 
-def _patience(state: ErrorRatioState) -> float:
+def _patience(state: CountedState) -> float:
     sight = state.sight
     rhythm = min(sight.pause, SLOWEST_RHYTHM)
     if sight.by_prometheus or state.whole:
@@ -270,10 +270,10 @@ def _patience(state: ErrorRatioState) -> float:
 
 
 def _ready(tick: Tick) -> bool:
-    return error_ratio.ready_share(tick) > 0.0
+    return counted.ready_share(tick) > 0.0
 
 
-def _too_little(state: ErrorRatioState, tick: Tick) -> Answer | None:
+def _too_little(state: CountedState, tick: Tick) -> Answer | None:
     if not _ready(tick):
         return Verdict.WAIT, Reason.NOT_READY_YET, "no candidate pod is ready yet", False
     if state.sums.total == 0:
@@ -281,23 +281,23 @@ def _too_little(state: ErrorRatioState, tick: Tick) -> Answer | None:
     return None
 
 
-def _unused(state: ErrorRatioState) -> Answer:
+def _unused(state: CountedState) -> Answer:
     beside = f" while stable had {state.sums.stable_total}" if state.sums.stable_total else ""
     text = f"no user's request has reached the candidate yet{beside}"
     return Verdict.WAIT, Reason.NO_TRAFFIC, text, False
 
 
-def _only_young(state: ErrorRatioState) -> Answer:
+def _only_young(state: CountedState) -> Answer:
     """Every request so far met a young pod, and youth is judged apart or not at all."""
     why = "which is judged apart"
     if state.bound.youth_out:
         why = "which is left out: no record tells what is usual there"
-    lasts = error_ratio.youth_lasts(state.check)
+    lasts = bounds.youth_lasts(state.check)
     text = f"{_youth(state)}, in the first {lasts:.0f} s of the pods' life, {why}"
     return Verdict.WAIT, Reason.COLLECTING, text, False
 
 
-def _weighed(state: ErrorRatioState, numbers: dict[str, float]) -> Answer:
+def _weighed(state: CountedState, numbers: dict[str, float]) -> Answer:
     goal = numbers["log_bound_d"]
     text = _counts(state)
     if state.sight.lost_pods:
@@ -322,7 +322,7 @@ def _missing(numbers: dict[str, float]) -> str:
     return f"{seen} of {goal} requests seen; {more} more at this rate"
 
 
-def _counts(state: ErrorRatioState) -> str:
+def _counts(state: CountedState) -> str:
     sums, bound = state.sums, state.bound
     low, high = wilson(sums.bad, sums.total)
     ratio = sums.bad / sums.total if sums.total else 0.0
@@ -337,7 +337,7 @@ def _counts(state: ErrorRatioState) -> str:
     return f"{text}, k = {bound.k}{bounds.allowance_words(bound)}"
 
 
-def _asked(state: ErrorRatioState) -> str:
+def _asked(state: CountedState) -> str:
     """The bound in words."""
     bound = state.bound
     if not isinstance(state.check, WorseThanStable):
@@ -349,7 +349,7 @@ def _percent(ratio: float) -> str:
     return f"{100.0 * ratio:.3g}%"
 
 
-def query(state: ErrorRatioState, tick: Tick) -> str:
+def query(state: CountedState, tick: Tick) -> str:
     """The PromQL that shows the same in Prometheus; empty while there is no candidate pod."""
     sli = state.check.objective.sli
     if state.whole and isinstance(sli, Ratio):
