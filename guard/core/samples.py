@@ -10,6 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+OF_SERVICE = "service/"
+"""How the name of an account begins that is a series of a proxy: in the place of a pod's uid."""
+
 
 class NoDataReason(StrEnum):
     """Why a source that answered had nothing to say. Also the metric label and test id."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from guard.core.samples import CounterSample, NoData, NoDataReason, Reading
+from guard.core.samples import OF_SERVICE, CounterSample, NoData, NoDataReason, Reading
 from guard.engine.burst import BURST_WITHIN, Lane, Samples
 
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from guard.core.workloads import Pod
     from guard.engine.ports import Counters
 
-ACCOUNTS = "service"
-"""What stands before the `/` of each account, in the place of a pod's uid."""
 NOBODY = NoData(NoDataReason.NO_TARGET, "no source can read what a proxy counts; Prometheus can")
 
 
@@ -43,7 +41,7 @@ class ServiceBurst:
         if best is None and any(lane.task is not None for lane in self._lanes):
             return {}, told
         if best is None:
-            best = given[0] if given else {f"{ACCOUNTS}/": NOBODY}
+            best = given[0] if given else {OF_SERVICE: NOBODY}
         return best, told
 
     async def close(self) -> None:

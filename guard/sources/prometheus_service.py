@@ -13,7 +13,7 @@ import math
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
-from guard.core.samples import NoData, NoDataReason, Reading, Unavailable
+from guard.core.samples import OF_SERVICE, NoData, NoDataReason, Reading, Unavailable
 from guard.sources.matching import TARGET_LABELS
 from guard.sources.prometheus_join import instance
 from guard.sources.prometheus_queries import matcher_text, stale_after
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from guard.sources.prometheus_answers import Series
     from guard.sources.prometheus_client import PrometheusClient
 
-ACCOUNTS: Final = "service"
-"""Before the `/` of each account, where a pod's uid stands else."""
 PROXY_LABELS: Final = ("pod", "controller_pod")
 """Labels that name a proxy's pod; without one the host of `instance` does."""
 SERIES_AT_MOST: Final = 1_000
@@ -93,7 +91,7 @@ def proxy(labels: Mapping[str, str]) -> str:
 
 def _samples(answer: Sequence[Series] | Unavailable, sli: Ratio) -> _Samples:
     if isinstance(answer, Unavailable):
-        return {f"{ACCOUNTS}/": answer}
+        return {OF_SERVICE: answer}
     found = [one for one in answer if one.samples]
     if not found:
         return _none(NoDataReason.NO_SERIES, f"no series that {sli.total.text} selects")
@@ -126,12 +124,12 @@ def _samples(answer: Sequence[Series] | Unavailable, sli: Ratio) -> _Samples:
 
 
 def _none(reason: NoDataReason, words: str) -> _Samples:
-    return {f"{ACCOUNTS}/": NoData(reason, words)}
+    return {OF_SERVICE: NoData(reason, words)}
 
 
 def _account(labels: Mapping[str, str]) -> str:
     text = "\n".join(f"{name}={value}" for name, value in sorted(labels.items()))
-    return f"{ACCOUNTS}/{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    return f"{OF_SERVICE}{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def _targets(found: Iterable[Series], target_labels: frozenset[str]) -> list[list[Series]]:

@@ -123,7 +123,7 @@ def test_other_steps_and_ends_are_told_as_the_record_has_them() -> None:
     assert told("held") == "held: its words"
     assert told("ended", phase="unproven") == "version 2 ended unproven: its text"
     assert (told("ended", phase="promoted") or "").startswith("PROMOTED version 2: 3 of 60")
-    nothing = words.told(record({}, stable=None), {"kind": "began", "at": 0.0}, VERSIONS)
+    nothing = told("began", stable=None)
     assert nothing == "the guard sees version 2 begin; nothing is known good"
 
 

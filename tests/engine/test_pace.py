@@ -311,3 +311,19 @@ async def test_a_pause_that_is_answered_late_is_in_force_all_the_same(stage: Sta
         deployment.apply("new")
         await stage.until(lambda: pacing(stage) is Pacing.PAUSED, within=5.0)
         assert len(stage.cluster.named("pause")) == 1
+
+
+async def test_a_newer_release_is_held_at_once_also_while_pods_keep_a_burst_waiting(
+    stage: Stage,
+) -> None:
+    deployment = serving(stage)
+    async with stage.guarding():
+        deployment.apply("new")
+        await stage.until(lambda: pacing(stage) is Pacing.PAUSED, within=5.0)
+        await asyncio.sleep(STEP_AFTER + 1.0)
+        stage.scrape.hanging |= {pod.uid for pod in deployment.pods}
+        await asyncio.sleep(0.6)  # By now a burst has begun, which waits a second for them.
+        began = stage.loop.time()
+        deployment.apply("newer")
+        await stage.until(lambda: len(stage.cluster.named("pause")) == 2, within=5.0)
+        assert stage.loop.time() - began <= 0.1
