@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from guard.core import policy
 from guard.core.checks import alerts, counted, counted_finding, health, pods, promql
+from guard.core.checks.counted_state import CountedState, e_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from guard.core.findings import Finding
     from guard.core.records import CheckState, Record
@@ -66,6 +67,12 @@ def update(state: CheckState, tick: Tick) -> CheckState:
 def find(state: CheckState, tick: Tick) -> Finding:
     """Say what the evidence says."""
     return _FIND[state.kind](state, tick)
+
+
+def evidence(states: Iterable[CheckState]) -> float:
+    """The largest E of the counted checks; 0 without one."""
+    counting = (state for state in states if isinstance(state, CountedState))
+    return max((e_value(state) for state in counting), default=0.0)
 
 
 def number_counted(one: policy.Policy) -> int:

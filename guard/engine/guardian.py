@@ -16,6 +16,7 @@ import structlog
 
 from guard.core import lifecycle
 from guard.core.actions import OutcomeKind
+from guard.core.findings import Verdict
 from guard.core.pace import AT_FIRST_PODS
 from guard.core.records import noted
 from guard.core.states import (
@@ -163,7 +164,8 @@ class Guardian:
         if self.record.state.ended:
             return
         watching = self.record.state.phase is Phase.WATCHING
-        pause = self._rhythm.next(began, watching=watching) - self._clock()
+        now = self._clock()
+        pause = self._rhythm.next(began, now, watching=watching) - now
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(pause, 0.0)):
                 while not self._worth_a_look():
@@ -222,6 +224,8 @@ class Guardian:
         held = pause is not None and pause.in_force
         first = held and self.record.state.pacing in AT_FIRST_PODS
         judgement = judge(findings, self.record.frame, first_pods=first)
+        decided = judgement.verdict is Verdict.FAIL
+        self._rhythm.weigh(0.0 if decided else checks.evidence(states.values()))
         self._world.metrics.verdicts.labels(judgement.verdict.value).inc()
         for finding in judgement.findings:
             self._world.metrics.findings.labels(finding.reason.value).inc()

@@ -1,6 +1,8 @@
 """When to look next: quickly after each step of a rollout, slower by degrees later.
 
-Seconds are counted from one look to the next, so that the time of the readings adds nothing.
+Seconds are counted from one look to the next, so that the time of the readings adds nothing. The
+evidence may say itself when it is looked at again: its bound holds however often one looks
+(decisions.md, A), so that looking closer while errors come in costs no false abort.
 """
 
 from __future__ import annotations
@@ -11,6 +13,12 @@ SLOWEST = 5.0
 WATCHING = ((300.0, 5.0),)
 SLOWEST_WATCHING = 15.0
 """The same for a promoted release that is still watched."""
+CLOSER = 0.2
+"""Seconds from look to look while the evidence against the candidate grows."""
+SUSPICION = 2.0
+"""E from which on its growth is worth a closer look: an error or two more than there should be."""
+READING_AT_MOST = 0.5
+"""Share of the time that closer looks may spend reading: an exposition can be large."""
 
 
 def rhythm(age: float, *, watching: bool = False) -> float:
@@ -27,6 +35,8 @@ class Rhythm:
         self._step_at = now
         self._pods = False
         self._share = 0.0
+        self._evidence = 0.0
+        self._grows = False
 
     def step(self, now: float) -> None:
         """Something changed that is worth a close look."""
@@ -53,6 +63,14 @@ class Rhythm:
         self._step_at = now
         return True
 
-    def next(self, began: float, *, watching: bool = False) -> float:
-        """When to look again, after a look that began then."""
-        return began + rhythm(began - self._step_at, watching=watching)
+    def weigh(self, evidence: float) -> None:
+        """Take in the largest E of the checks that have not decided; 0 once one has."""
+        self._grows = evidence >= SUSPICION and evidence > self._evidence
+        self._evidence = evidence
+
+    def next(self, began: float, now: float, *, watching: bool = False) -> float:
+        """When to look again, after a look that began then and ends now."""
+        pause = rhythm(began - self._step_at, watching=watching)
+        if self._grows:
+            pause = min(pause, max(CLOSER, (now - began) / READING_AT_MOST))
+        return began + pause

@@ -7,6 +7,7 @@ without a secret in it. Foreign exceptions are mapped once (`failures.py`).
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 from typing import TYPE_CHECKING, Final
 
@@ -89,8 +90,12 @@ class PrometheusClient:
         return await self._ask("query", {"query": query}, (ResultType.MATRIX,))
 
     async def range(self, query: str, since: float, until: float, step: float) -> Answer:
-        """Evaluate at every step of a span; times in seconds since the epoch, steps in seconds."""
-        times = {"start": f"{since:.3f}", "end": f"{until:.3f}", "step": f"{step:g}"}
+        """Evaluate at every step of a span; times in seconds since the epoch, steps in seconds.
+
+        Prometheus reckons in milliseconds. They are rounded down, so that no step is after the end.
+        """
+        start, end = (math.floor(at * 1000.0) / 1000.0 for at in (since, until))
+        times = {"start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:g}"}
         return await self._ask("query_range", {"query": query, **times}, (ResultType.MATRIX,))
 
     async def close(self) -> None:

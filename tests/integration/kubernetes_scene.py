@@ -184,10 +184,22 @@ class Team:
 
     async def pruned(self) -> None:
         """Wait until the controller has dropped every ReplicaSet of the past."""
-        async with asyncio.timeout(WITHIN):
-            uid = (await self.get())["metadata"]["uid"]
-            while len(await self._replica_sets(uid)) > 1:  # noqa: ASYNC110 - it is the cluster's
-                await asyncio.sleep(0.05)
+        uid = (await self.get())["metadata"]["uid"]
+
+        async def one_is_left() -> bool:
+            return len(await self._replica_sets(uid)) <= 1
+
+        await _until(one_is_left)
+
+    async def observed(self) -> None:
+        """Wait until the controller has taken the newest generation in."""
+
+        async def seen() -> bool:
+            deployment = await self.get()
+            observed = deployment.get("status", {}).get("observedGeneration", 0)
+            return bool(observed >= deployment["metadata"]["generation"])
+
+        await _until(seen)
 
     async def snapshot(self) -> Snapshot:
         deployment = await self.get()
@@ -199,6 +211,12 @@ class Team:
         path = f"/apis/apps/v1/namespaces/{self.namespace}/replicasets"
         items: list[Object] = (await self.api.call("GET", path)).document["items"]
         return [i for i in items if i["metadata"]["ownerReferences"][0]["uid"] == uid]
+
+
+async def _until(ask: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(WITHIN):
+        while not await ask():  # noqa: ASYNC110 - it is the cluster's
+            await asyncio.sleep(0.05)
 
 
 def _revision(item: Mapping[str, Any], content: str) -> Revision:

@@ -99,6 +99,7 @@ async def test_the_deployment_says_who_put_the_template_back_and_why(
     await team.apply(BAD)
     intent = await guard.intend(good)
     await guard.rollbacks.rollback(intent)
+    await team.observed()  # It is the controller that writes the cause to the ReplicaSet.
     history = await team.kubectl("rollout", "history", "deployment", "shop")
     assert intent.cause in history
     annotations = (await team.get())["metadata"]["annotations"]

@@ -326,3 +326,14 @@ async def test_the_settings_say_where_to_ask_or_nobody_is_asked(
     assert await client.matrix("a[1m]") == ()
     assert fake.requests[0].headers["Authorization"] == f"Bearer {SECRET}"
     await client.close()
+
+
+@pytest.mark.parametrize("until", [1795597388.2568066, 1795597388.2561, 1795597388.0, 600.9999])
+async def test_no_step_of_a_span_lies_after_its_end(
+    fake: FakePrometheus, url: str, client_of: Connect, until: float
+) -> None:
+    assert await client_of(Address(url)).range("up", until - 600.0, until, 60.0) == ()
+    form = await fake.requests[0].post()
+    start, end = float(str(form["start"])), float(str(form["end"]))
+    assert until - 0.001 < end <= until
+    assert end - start == pytest.approx(600.0, abs=1e-6)
