@@ -222,7 +222,8 @@ def _roll_back(state: State, event: Judged, now: float, text: str) -> Step:
         outcome=None,
     )
     decided = Note(now, "decided", text)
-    intended = Note(now, "intent", f"roll back to {good.revision.hash} ({good.why})")
+    held = f", held at its first pods: {stories.first_pods(state)}" if _at_first_pods(state) else ""
+    intended = Note(now, "intent", f"roll back to {good.revision.hash} ({good.why}){held}")
     told = Tell(stories.rolling_back(acting, now))
     return acting, (decided, intended, Save(), Act(intent), told, *_closed(state, now))
 

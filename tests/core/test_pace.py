@@ -24,6 +24,7 @@ from guard.core.policy import (
 )
 from guard.core.states import (
     Hold,
+    Note,
     Pacing,
     PauseAnswered,
     Phase,
@@ -207,6 +208,13 @@ def test_a_fail_at_the_first_pods_undoes_with_what_the_pause_changed() -> None:
     assert story.phase is Phase.ROLLING_BACK
     assert story.acts[0].intent.previous == "as it was"
     assert not resumes(story)
+
+
+def test_the_record_says_how_many_pods_there_were_also_where_not_all_were_ready_yet() -> None:
+    story = held()
+    story.judge(Verdict.FAIL, pods_ready=False, **{**AT_FIRST, "beside": (1, 3)})
+    said = "held at its first pods: 1 ready beside 3 stable, 25% of the pods"
+    assert any(isinstance(note, Note) and said in note.text for note in story.last)
 
 
 # Going on.

@@ -189,7 +189,8 @@ async def _undone(
 
 def _held_at(rollout: Rollout) -> str:
     """How many candidate pods it was held at, and beside how many, in the record's words."""
-    return next((entry.text for entry in rollout.timeline if entry.kind == "baking"), "")
+    texts = {entry.kind: entry.text for entry in reversed(rollout.timeline)}
+    return texts.get("baking") or texts.get("intent", "").partition("held at its first pods: ")[2]
 
 
 # People, while it is held.
