@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from blockbuster import blockbuster_ctx
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +29,11 @@ class NoImplicitLoop(asyncio.DefaultEventLoopPolicy):
 
 
 asyncio.set_event_loop_policy(NoImplicitLoop())
+
+# No test is about how long an example takes; on a fresh clone the first one builds tables of
+# Unicode, which are kept in .hypothesis from then on.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)
