@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from guard.cli.check_live import NOTES, Live, LiveFinding, ask
+from guard.cli.check_live import Live, ask
+from guard.cli.live_findings import NOTES, LiveFinding
 from guard.config.codes import Code
 from guard.config.environment import load_settings
 from guard.config.load import Loaded, load

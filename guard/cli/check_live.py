@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
-from guard.core import pace
+from guard.cli import live_pace
+from guard.cli.live_findings import LiveFinding, LiveKind
 from guard.core.errors import GuardError
 from guard.core.evidence.mixtures import missing_to_pass
 from guard.core.policy import (
@@ -38,57 +38,6 @@ if TYPE_CHECKING:
 _SNAPSHOTS_WITHIN: Final = 10.0
 _DEFAULT_ALLOWANCE: Final = 2
 _RATE_WINDOW: Final = "5m"
-
-
-class LiveKind(StrEnum):
-    """What was found. The value is what people see in brackets."""
-
-    WORKLOAD_MISSING = "workload-missing"
-    RIGHT_MISSING = "right-missing"
-    TARGET_UNSCRAPED = "target-unscraped"
-    PROMETHEUS_UNAVAILABLE = "prometheus-unavailable"
-    SELECTOR_EMPTY = "selector-empty"
-    BUCKET_MISSING = "bucket-missing"
-    LABEL_UNKNOWN = "label-unknown"
-    SERIES_UNJOINED = "series-unjoined"
-    TRAFFIC_LOW = "traffic-low"
-    EXPRESSION_EMPTY = "expression-empty"
-    EXPRESSION_MANY = "expression-many"
-    FIRST_STEP = "first-step"
-    NOT_PACED = "not-paced"
-
-
-# What may well be so in good order: a rollout is still judged, later or with fewer sources.
-WARNINGS: Final = frozenset({LiveKind.TRAFFIC_LOW, LiveKind.EXPRESSION_EMPTY, LiveKind.NOT_PACED})
-NOTES: Final = frozenset({LiveKind.FIRST_STEP})
-"""What is only said, and asks for nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class LiveFinding:
-    """One thing that the cluster or Prometheus told.
-
-    Attributes:
-        subject: the workload, selector, expression or pod it is about.
-        action: what to do, one imperative clause.
-    """
-
-    kind: LiveKind
-    service: str
-    subject: str
-    found: str
-    action: str
-
-    @property
-    def serious(self) -> bool:
-        """Whether a rollout could not be judged, or not be undone, because of it."""
-        return self.kind not in WARNINGS | NOTES
-
-    def __str__(self) -> str:
-        level = "note" if self.kind in NOTES else "warning"
-        level = "problem" if self.serious else level
-        words = " — ".join(filter(None, (f"{self.subject}: {self.found}", self.action)))
-        return f"{self.service}: {level} [{self.kind}] {words}"
 
 
 class Row(Protocol):
@@ -131,7 +80,8 @@ async def ask(services: Sequence[Service], live: Live) -> list[LiveFinding]:
         seen = [snapshots[w] for w in service.workloads if w in snapshots]
         findings += _missing(service, snapshots)
         findings += [found async for found in _rights(service, live.platform)]
-        findings += [_first_step(service, snapshot) for snapshot in seen if service.policy.pace]
+        if service.policy.pace:
+            findings += [found async for found in live_pace.steps(service, seen, live.platform)]
         if live.scrape:
             findings += [found async for found in _targets(service, seen, live.scrape)]
         if live.lookup:
@@ -174,25 +124,6 @@ async def _rights(service: Service, platform: Platform) -> AsyncIterator[LiveFin
             found = f"the guard may not {', '.join(rights.missing)}"
             action = "bind the Role of manifests/ in that namespace"
             yield LiveFinding(LiveKind.RIGHT_MISSING, service.name, str(workload), found, action)
-
-
-def _first_step(service: Service, snapshot: Snapshot) -> LiveFinding:
-    """How many pods a paced release brings up at first, and which share of the traffic that is."""
-    subject = str(snapshot.workload)
-    if snapshot.strategy != "RollingUpdate":
-        found = f"the strategy {snapshot.strategy} has no first pods: a release is judged unpaced"
-        action = "use RollingUpdate, or leave pace: out"
-        return LiveFinding(LiveKind.NOT_PACED, service.name, subject, found, action)
-    least, most, stable = pace.first_pods(snapshot, narrow=service.policy.narrow)
-    if not least:
-        found = "0 pods are desired: from 0 on all pods are the release's, and nothing is held"
-        return LiveFinding(LiveKind.NOT_PACED, service.name, subject, found, "scale it up first")
-    first = f"{least} pod" if least == 1 else f"{least} pods"
-    share = f"{least / (least + stable):.0%} of the traffic"
-    found = f"a release is held at {first} beside {stable}, {share}"
-    if most > least:
-        found += f" (at most {most}: Kubernetes is faster at times)"
-    return LiveFinding(LiveKind.FIRST_STEP, service.name, subject, found, "")
 
 
 async def _targets(

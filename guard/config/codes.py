@@ -59,6 +59,7 @@ class Code(StrEnum):
     BOUND_TWICE = "bound-twice"
     # What does not go together.
     DEADLINE_BEFORE_BAKE = "deadline-before-bake"
+    PACE_ORDER = "pace-order"
     OBJECTIVE_UNKNOWN = "objective-unknown"
     DEPENDENCY_UNKNOWN = "dependency-unknown"
     DEPENDENCY_ITSELF = "dependency-itself"

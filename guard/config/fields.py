@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 from guard.config import presets, quantities, selectors
 from guard.config.codes import Code
 from guard.config.problems import Rejected, closest, show
-from guard.core.policy import Matcher, Selector
+from guard.core.policy import Matcher, Selector, Step
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
@@ -27,6 +27,7 @@ _PORT_NAME: Final = r"^(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*$"
 
 _MAX_PORT: Final = 65_535
 _MAX_PORT_NAME: Final = 15
+_FIRST: Final = "first"
 
 
 def _pattern(code: Code, pattern: str, longest: int, expected: str) -> tuple[Any, Any]:
@@ -56,6 +57,20 @@ def choice(options: type[_Choice]) -> Callable[[object], _Choice]:
         return options(value)
 
     return read
+
+
+def step(value: object) -> Step:
+    """A step of the pace: `first`, or the share of the desired pods.
+
+    Raises:
+        Rejected: `value-unknown`, or `ratio-out-of-range`.
+    """
+    if value == _FIRST:
+        return Step.FIRST
+    if not isinstance(value, str) or not re.fullmatch(quantities.PERCENT_PATTERN, value):
+        expected = "first, or a share of the pods such as 50%"
+        raise Rejected(Code.VALUE_UNKNOWN, show(value), expected, "write one of them")
+    return Step(quantities.ratio(value))
 
 
 def port(value: object) -> int | str:
@@ -156,6 +171,9 @@ _ALLOWANCE = _whole(1, 10)  # above 10 a check never fails (decisions.md, C)
 Status = Annotated[int, _STATUS[0], _STATUS[1]]
 Failures = Annotated[int, _FAILURES[0], _FAILURES[1]]
 Allowance = Annotated[int, _ALLOWANCE[0], _ALLOWANCE[1]]
+
+_STEP_SCHEMA: Final = {"anyOf": [{"const": _FIRST}, _PERCENT]}
+PaceStep = Annotated[Step, BeforeValidator(step), WithJsonSchema(_STEP_SCHEMA)]
 
 _PORT_SCHEMA: Final = {
     "anyOf": [

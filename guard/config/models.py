@@ -45,7 +45,6 @@ _OnInconclusive = Annotated[OnInconclusive, BeforeValidator(f.choice(OnInconclus
 _OnLateFail = Annotated[OnLateFail, BeforeValidator(f.choice(OnLateFail))]
 _OnShared = Annotated[OnShared, BeforeValidator(f.choice(OnShared))]
 _Scheme = Annotated[Scheme, BeforeValidator(f.choice(Scheme))]
-_Step = Annotated[Step, BeforeValidator(f.choice(Step))]
 _WithoutPod = Annotated[WithoutPod, BeforeValidator(f.choice(WithoutPod))]
 _Unit = Annotated[Unit, BeforeValidator(f.choice(Unit))]
 
@@ -300,9 +299,10 @@ class RolloutModel(Model):
     checks: Annotated[tuple[CheckModel, ...], f.SEQUENCE, f.FILLED] = Field(
         description="At least one.", json_schema_extra={"minItems": 1}
     )
-    pace: Annotated[tuple[_Step, ...], f.SEQUENCE] = Field(
+    pace: Annotated[tuple[f.PaceStep, ...], f.SEQUENCE] = Field(
         default=(Step.FIRST,),
-        description="Where it stops to be judged before it goes on. Default [first]; []: nowhere.",
+        description="Where it stops to be judged before it goes on: first, then at shares of its "
+        "pods such as 50%. Default [first]; []: nowhere.",
     )
     narrow: bool = Field(
         default=True,

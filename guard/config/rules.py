@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from guard.config.codes import Code
+from guard.config.fields import step
 from guard.config.presets import Preset, Scope, preset
 from guard.config.problems import Path, Problem, Rejected, closest, place, show
 from guard.config.quantities import duration
@@ -33,6 +34,7 @@ def broken(document: Document) -> Iterator[Problem]:
     yield from _nulls(document, document.data, ())
     yield from _kinds(document)
     yield from _clocks(document)
+    yield from _pace(document)
     yield from _bounds(document)
     yield from _objectives(document)
     yield from _scopes(document)
@@ -115,6 +117,20 @@ def _clocks(document: Document) -> Iterator[Problem]:
         )
         words = (found, "a deadline longer than the bake", "lengthen deadline or shorten bake")
         yield document.problem(at, Code.DEADLINE_BEFORE_BAKE, words)
+
+
+def _pace(document: Document) -> Iterator[Problem]:
+    """The first pods come first, and each step is more pods than the one before it."""
+    least = -1.0
+    for path, item in document.items("rollout", "pace"):
+        try:
+            share = step(item).share or 0.0
+        except Rejected:
+            continue
+        if share <= least or least < 0.0 < share:
+            words = (show(item), "first, then rising shares", "write them as [first, 25%, 50%]")
+            yield document.problem(path, Code.PACE_ORDER, words)
+        least = max(least, share)
 
 
 def _bounds(document: Document) -> Iterator[Problem]:

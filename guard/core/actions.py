@@ -52,7 +52,7 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class PauseIntent:
-    """A pause at the first pods, or its end, bound to the candidate it was decided on.
+    """A pause at the pods of a step, or its end, bound to the candidate it was decided on.
 
     Attributes:
         uid: uid of the workload's object.

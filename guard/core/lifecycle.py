@@ -112,7 +112,7 @@ def _to_baking(state: State, event: Judged, now: float) -> Step:
         return _not_ready(state, event, now)
     baking = replace(state, phase=Phase.BAKING, since=now)
     after, commands = _baking(baking, event, now)
-    note = Note(now, "baking", stories.first_pods(state) if _at_first_pods(state) else ALL_READY)
+    note = Note(now, "baking", stories.at_step(state) if _at_a_step(state) else ALL_READY)
     return after, (note, Save(), *commands)
 
 
@@ -123,18 +123,19 @@ def _not_ready(state: State, event: Judged, now: float) -> Step:
         return state, ()
     if now - since < deadline:
         return state, ()
-    text = f"its first pods are not all ready after {deadline:.0f} s: {state.text}"
+    place = stories.where(state)
+    text = f"held at {place}, which are not all ready after {deadline:.0f} s: {state.text}"
     return _hold(state, Hold.INCONCLUSIVE, text, now)
 
 
 def _baking(state: State, event: Judged, now: float) -> Step:
     policy = state.case.policy
     passed = state.verdict is Verdict.PASS and state.elapsed >= policy.bake
-    if _at_first_pods(state):
+    if _at_a_step(state):
         if state.pacing is Pacing.RESUMING or event.facts.paused:
             return state, ()
         if passed:
-            return pace.go_on(state, now, state.text)
+            return pace.go_on(state, event, now, state.text)
     elif passed and event.complete:
         return _promote(state, now)
     if state.elapsed < policy.deadline:
@@ -142,8 +143,8 @@ def _baking(state: State, event: Judged, now: float) -> Step:
     return _deadline(state, event, now)
 
 
-def _at_first_pods(state: State) -> bool:
-    return state.pacing in pace.AT_FIRST_PODS
+def _at_a_step(state: State) -> bool:
+    return state.pacing in pace.AT_A_STEP
 
 
 def _promote(state: State, now: float) -> Step:
@@ -157,25 +158,25 @@ def _deadline(state: State, event: Judged, now: float) -> Step:
     if state.verdict is Verdict.BLIND:
         if policy.on_blind is OnBlind.HOLD:
             return _hold(replace(state, blind_told=True), Hold.BLIND, state.text, now)
-        return _accepted(state, now, f"blind at the deadline: {state.text}")
+        return _accepted(state, event, now, f"blind at the deadline: {state.text}")
     if policy.on_inconclusive is OnInconclusive.ROLLBACK and not _unmeasured(state, event):
         return _failed(state, event, now, f"inconclusive at the deadline: {state.text}")
     if policy.on_inconclusive is OnInconclusive.ACCEPT:
-        return _accepted(state, now, state.text)
+        return _accepted(state, event, now, state.text)
     return _hold(state, Hold.INCONCLUSIVE, state.text, now)
 
 
-def _accepted(state: State, now: float, text: str) -> Step:
+def _accepted(state: State, event: Judged, now: float, text: str) -> Step:
     """The policy takes what it could not measure: on to the next step, or to the end."""
-    if _at_first_pods(state):
-        return pace.go_on(state, now, f"unproven at its first pods: {text}")
+    if _at_a_step(state):
+        return pace.go_on(state, event, now, f"unproven at {stories.where(state)}: {text}")
     return _end(state, Phase.UNPROVEN, now, text)
 
 
 def _unmeasured(state: State, event: Judged) -> bool:
     """Whether a required check saw no users' requests at all: law 1 forbids to act on that."""
     reasons = {finding.reason for finding in event.judgement.findings}
-    if not _at_first_pods(state) and Reason.OTHER_PODS in reasons:
+    if not _at_a_step(state) and Reason.OTHER_PODS in reasons:
         return True
     return Reason.NO_TRAFFIC in reasons
 
@@ -222,7 +223,8 @@ def _roll_back(state: State, event: Judged, now: float, text: str) -> Step:
         outcome=None,
     )
     decided = Note(now, "decided", text)
-    held = f", held at its first pods: {stories.first_pods(state)}" if _at_first_pods(state) else ""
+    place = f"held at {stories.where(state)}: {stories.at_step(state)}"
+    held = f", {place}" if _at_a_step(state) else ""
     intended = Note(now, "intent", f"roll back to {good.revision.hash} ({good.why}){held}")
     told = Tell(stories.rolling_back(acting, now))
     return acting, (decided, intended, Save(), Act(intent), told, *_closed(state, now))

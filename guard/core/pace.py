@@ -1,4 +1,4 @@
-"""The pause at the first pods: when a rollout is held there, goes on, or is let go by a person.
+"""The pauses of a rollout: when it is held at a step's pods, goes on, or is let go by a person.
 
 The law of this module: nothing goes on but by a PASS of its step, by the policy's own word at the
 deadline, or by a person; and what a person let go is never paused again.
@@ -7,6 +7,7 @@ deadline, or by a person; and what a person let go is never paused again.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from guard.core import stories
@@ -33,13 +34,18 @@ from guard.core.workloads import Mode
 
 if TYPE_CHECKING:
     from guard.core.policy import Check
-    from guard.core.workloads import Snapshot
+    from guard.core.workloads import GuardPause, Snapshot
 
 SEEN_WITHIN = 30.0
 """Seconds from the pause that the platform took to the moment when it must show it; where it never
 does, somebody has ended it in between."""
 TAKEN = frozenset({OutcomeKind.PATCHED, OutcomeKind.ALREADY})
-AT_FIRST_PODS = frozenset({Pacing.PAUSED, Pacing.RESUMING})
+MARKED_TO = 0.001
+"""Seconds to which the platform's mark says when a pause began."""
+AT_A_STEP = frozenset({Pacing.PAUSED, Pacing.RESUMING})
+"""Held, so that what judging says is about the pods of its step."""
+ASKED_FOR = frozenset({Pacing.PAUSING, Pacing.ADVANCING})
+"""Not in force yet; the first one is asked for at once, the others when there are the pods."""
 
 Step = tuple[State, tuple[Command, ...]]
 
@@ -105,9 +111,9 @@ def intent(state: State, now: float) -> PauseIntent:
 
 
 def of_its_step(state: State, event: Judged) -> Judged:
-    """The first pods are not all pods: a look that still shows the pause starts no clock."""
+    """A step's pods are not all pods: a look that still shows the pause starts no clock."""
     held = event.pause is not None and event.pause.in_force
-    if held and state.pacing not in AT_FIRST_PODS:
+    if held and state.pacing not in AT_A_STEP:
         return replace(event, pods_ready=False)
     return event
 
@@ -123,34 +129,74 @@ def look(state: State, event: Judged, now: float) -> Step:
         return _paused(state, event, now)
     if state.pacing is Pacing.RESUMING:
         return _resuming(state, event, now)
+    if state.pacing is Pacing.ADVANCING:
+        return _advancing(state, event, now)
     return state, ()
+
+
+def shown(state: State, pause: GuardPause | None) -> GuardPause | None:
+    """The pause of this very step that the platform shows; None where it shows another, or none.
+
+    What was ended a moment ago is shown a moment longer.
+    """
+    if pause is None or not pause.in_force or pause.candidate != state.case.candidate.hash:
+        return None
+    ended = state.resumed_at is not None and pause.since < state.resumed_at - MARKED_TO
+    return None if ended else pause
+
+
+def reached(state: State, snapshot: Snapshot) -> bool:
+    """Whether a rollout that goes on has the pods of its next step, ready or not."""
+    step = state.held_at
+    if state.pacing is not Pacing.ADVANCING or step is None:
+        return False
+    mine = sum(pod.living for pod in snapshot.pods_of(frozenset({state.case.candidate.hash})))
+    return mine >= step.pods(snapshot.replicas)
+
+
+def _over(event: Judged) -> bool:
+    """Whether there is nothing to hold back any more, or nobody who may."""
+    return event.facts.mode is not Mode.ACT or event.facts.paused or event.complete
 
 
 def _pausing(state: State, event: Judged, now: float) -> Step:
-    shown = event.pause
-    if shown is not None and shown.in_force and shown.candidate == state.case.candidate.hash:
-        since = shown.since or now
-        paused = replace(state, pacing=Pacing.PAUSED, paused_at=state.paused_at or since)
-        return paused, (Note(now, "paused", "held at its first pods, to be judged there"), Save())
+    pause = shown(state, event.pause)
+    if pause is not None:
+        return _in_force(state, pause, now)
     if state.paused_at is not None:
         late = now - state.paused_at >= SEEN_WITHIN
         return _released(state, now) if late else (state, ())
-    if event.facts.mode is not Mode.ACT or event.facts.paused or event.complete:
-        return _given_up(state, event, now)
-    return state, ()
+    return _given_up(state, event, now) if _over(event) else (state, ())
+
+
+def _in_force(state: State, pause: GuardPause, now: float) -> Step:
+    paused_at = state.paused_at or pause.since or now
+    paused = replace(state, pacing=Pacing.PAUSED, paused_at=paused_at)
+    text = f"held at {stories.where(state)}, to be judged there"
+    return paused, (Note(now, "paused", text), Save())
+
+
+def _advancing(state: State, event: Judged, now: float) -> Step:
+    pause = shown(state, event.pause)
+    if pause is not None:
+        # Asked for by an attempt whose answer was lost, or by the guard before this one.
+        return _in_force(state, pause, now)
+    return _given_up(state, event, now) if _over(event) else (state, ())
 
 
 def _given_up(state: State, event: Judged, now: float) -> Step:
     why = "nothing is left to hold back" if event.complete else "the guard may not act here by now"
     pacing = Pacing.UNPACED if event.pause is None else Pacing.RESUMING
-    return replace(state, pacing=pacing), (Note(now, "unpaced", f"not paced: {why}"), Save())
+    text = f"not held again: {why}" if state.step else f"not paced: {why}"
+    return replace(state, pacing=pacing), (Note(now, "unpaced", text), Save())
 
 
 def _paused(state: State, event: Judged, now: float) -> Step:
     if event.pause is None or not event.pause.in_force:
         return _released(state, now)
     if event.facts.mode is not Mode.ACT:
-        return go_on(state, now, "the guard may only observe here by now: not held any longer")
+        text = "the guard may only observe here by now: not held any longer"
+        return go_on(state, event, now, text)
     return state, ()
 
 
@@ -174,16 +220,21 @@ def _released(state: State, now: float) -> Step:
 # Going on.
 
 
-def go_on(state: State, now: float, text: str) -> Step:
-    """Let it go on to the next step."""
-    resuming = replace(state, pacing=Pacing.RESUMING)
-    note = Note(now, "going on", f"{stories.first_pods(state)}: {text}")
+def go_on(state: State, event: Judged, now: float, text: str) -> Step:
+    """Let it go on to the next step, beyond those that it has the pods of already."""
+    pace, mine = state.case.policy.pace, event.beside[0]
+    past = takewhile(lambda step: step.pods(event.replicas) <= mine, pace[state.step + 1 :])
+    resuming = replace(state, pacing=Pacing.RESUMING, step=state.step + sum(1 for _ in past))
+    note = Note(now, "going on", f"{stories.at_step(state)}: {text}")
     return resuming, (note, Save(), Resume(intent(resuming, now)))
 
 
 def _resumed(state: State, now: float) -> Step:
-    after, commands = _anew(replace(state, pacing=Pacing.RESUMED), now)
-    return after, (Note(now, "gone on", "let go on from its first pods"), Save(), *commands)
+    note = Note(now, "gone on", f"let go on from {stories.where(state)}")
+    after, commands = _anew(replace(state, pacing=Pacing.RESUMED, resumed_at=now), now)
+    if state.paused_at is not None and after.held_at is not None:
+        after = replace(after, pacing=Pacing.ADVANCING, paused_at=None)
+    return after, (note, Save(), *commands)
 
 
 def _anew(state: State, now: float) -> Step:
@@ -205,11 +256,11 @@ def pause_answered(state: State, event: Event, now: float) -> Step:
     """One attempt at the pause."""
     assert isinstance(event, PauseAnswered)
     outcome = event.outcome
-    if state.pacing is not Pacing.PAUSING:
+    if state.pacing not in ASKED_FOR:
         return state, ()
     if outcome.kind in TAKEN:
         note = Note(outcome.at, "pause", outcome.detail)
-        return replace(state, paused_at=outcome.at), (note, Save())
+        return replace(state, pacing=Pacing.PAUSING, paused_at=outcome.at), (note, Save())
     if outcome.kind is OutcomeKind.REFUSED:
         unpaced = replace(state, pacing=Pacing.UNPACED)
         note = Note(now, "unpaced", f"not paced: {outcome.detail}")

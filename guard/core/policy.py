@@ -6,9 +6,10 @@ seconds, ratios are fractions (1% is 0.01).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import ClassVar, Literal
 
 from guard.core.workloads import WorkloadId
 
@@ -294,10 +295,30 @@ class OnShared(StrEnum):
     ROLLBACK = "rollback"
 
 
-class Step(StrEnum):
-    """Where a rollout stops to be judged."""
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Where a rollout stops to be judged.
 
-    FIRST = "first"  # at the first pods that the platform brings up
+    Attributes:
+        share: of the desired pods (0 to 1) that are the candidate's there; None: its first pods,
+            as many as the platform brings up.
+    """
+
+    FIRST: ClassVar[Step]
+
+    share: float | None = None
+
+    def pods(self, replicas: int) -> int:
+        """So many candidate pods are enough for this step, of so many desired ones."""
+        return 1 if self.share is None else math.ceil(self.share * replicas)
+
+    @property
+    def where(self) -> str:
+        """In words: what a release is held at."""
+        return "its first pods" if self.share is None else f"{self.share:.0%} of its pods"
+
+
+Step.FIRST = Step()
 
 
 @dataclass(frozen=True, slots=True)

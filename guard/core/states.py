@@ -8,7 +8,7 @@ from enum import StrEnum
 from guard.core.actions import Intent, KnownGood, Outcome, PauseIntent
 from guard.core.findings import Judgement, Verdict
 from guard.core.notices import Notice
-from guard.core.policy import Policy
+from guard.core.policy import Policy, Step
 from guard.core.workloads import GuardPause, Mode, Revision, WorkloadId
 
 
@@ -58,12 +58,13 @@ class Hold(StrEnum):
 
 
 class Pacing(StrEnum):
-    """Where a rollout stands with its pause at the first pods."""
+    """Where a rollout stands with the pause of its step."""
 
     UNPACED = "unpaced"  # its policy does not pace, or it cannot be paced
     PAUSING = "pausing"  # asked for, not seen in force yet
-    PAUSED = "paused"  # judged at its first pods
+    PAUSED = "paused"  # judged at the pods of its step
     RESUMING = "resuming"  # to go on, not yet done
+    ADVANCING = "advancing"  # goes on until it has the pods of its next step
     RESUMED = "resumed"  # the rest of the rollout
     RELEASED = "released"  # a person let it go on
 
@@ -100,9 +101,10 @@ class State:
         elapsed: seconds of judging since then; stands still while held or suspended.
         clock_at: the last tick that moved `elapsed`.
         verify_by: until when a patched rollback must be complete; None before it is patched.
-        paused_at: when the platform took the pause; None before.
+        paused_at: when the platform took the pause of this step; None before.
+        resumed_at: when it last went on from a step; None before.
         previous: what the pause changed (see `GuardPause`).
-        step: how many pace steps it has gone on by.
+        step: how many pace steps it has gone on by, those included that it had the pods of.
         beside: ready pods of the candidate and of stable when last judged.
     """
 
@@ -126,9 +128,16 @@ class State:
     ended_at: float | None = None
     pacing: Pacing = Pacing.UNPACED
     paused_at: float | None = None
+    resumed_at: float | None = None
     previous: str = ""
     step: int = 0
     beside: tuple[int, int] = (0, 0)
+
+    @property
+    def held_at(self) -> Step | None:
+        """The pace step that it is held at, or is about to be; None without one."""
+        pace = self.case.policy.pace
+        return pace[self.step] if self.step < len(pace) else None
 
     @property
     def ended(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from guard.core.notices import Notice, Severity, Stage
+from guard.core.policy import Step
 from guard.core.states import Case, Hold, Pacing, Phase, State
 
 if TYPE_CHECKING:
@@ -110,7 +111,12 @@ def held(state: State, now: float, *, again: bool = False) -> Notice:
     )
 
 
-def first_pods(state: State) -> str:
+def where(state: State) -> str:
+    """What a paced rollout is held at, in words."""
+    return (state.held_at or Step.FIRST).where
+
+
+def at_step(state: State) -> str:
     """How many pods are held, beside how many, and which share of the traffic that is."""
     mine, stable = state.beside
     share = f", {mine / (mine + stable):.0%} of the pods" if mine else ""
@@ -125,7 +131,7 @@ def released(state: State, now: float) -> Notice:
         Stage.INFORMED,
         Severity.INFO,
         "LetGo",
-        f"{state.case.service}: release {release(state.case)} was let go on from its first pods "
+        f"{state.case.service}: release {release(state.case)} was let go on from {where(state)} "
         "by someone else; it is judged on and not held there again",
         state.text,
     )
@@ -139,7 +145,7 @@ def not_paced(state: State, now: float, why: str) -> Notice:
         Stage.INFORMED,
         Severity.WARNING,
         "NotPaced",
-        f"{state.case.service}: release {release(state.case)} cannot be held at its first pods: "
+        f"{state.case.service}: release {release(state.case)} cannot be held at {where(state)}: "
         "it is judged while it goes on",
         why,
     )
@@ -149,7 +155,7 @@ def _where(state: State) -> str:
     """What a hold means for the pods that the release has not reached yet."""
     if state.pacing is not Pacing.PAUSED:
         return ""
-    return f" (it stays at its first pods: {first_pods(state)})"
+    return f" (it stays at {where(state)}: {at_step(state)})"
 
 
 def resumed(state: State, now: float) -> Notice:

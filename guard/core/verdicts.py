@@ -29,7 +29,7 @@ def mean_e(findings: Sequence[Finding], frame: Frame) -> float:
     return total / frame.counted if frame.counted else 0.0
 
 
-def judge(findings: Sequence[Finding], frame: Frame, *, first_pods: bool = False) -> Judgement:
+def judge(findings: Sequence[Finding], frame: Frame, *, at_a_step: bool = False) -> Judgement:
     """Make one verdict of all findings of a tick.
 
     An empty sequence is WAIT: nothing was asked, so nothing is known (law 2).
@@ -37,12 +37,12 @@ def judge(findings: Sequence[Finding], frame: Frame, *, first_pods: bool = False
     Args:
         findings: what each check says.
         frame: the rollout's.
-        first_pods: the rollout is held at its first pods. What can be judged only once all pods
+        at_a_step: the rollout is held at a step's pods. What can be judged only once all pods
             are the release's is not required there, beside another check that says PASS; it is
             required again when the rollout has gone on.
     """
     judgement = _judge(findings, frame)
-    if not first_pods or judgement.verdict is not Verdict.WAIT or judgement.hold:
+    if not at_a_step or judgement.verdict is not Verdict.WAIT or judgement.hold:
         return judgement
     others = [one for one in findings if one.reason is not Reason.OTHER_PODS]
     if len(others) == len(findings):
@@ -51,7 +51,7 @@ def judge(findings: Sequence[Finding], frame: Frame, *, first_pods: bool = False
     if without.verdict is not Verdict.PASS:
         return judgement
     left = next(one for one in judgement.findings if one.reason is Reason.OTHER_PODS)
-    text = f"{without.text}; {left.check} is not asked at the first pods: {left.text}"
+    text = f"{without.text}; {left.check} is asked once all pods are the release's: {left.text}"
     return replace(without, findings=judgement.findings, text=text)
 
 

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from guard.core import lifecycle
+from guard.core import lifecycle, pace
 from guard.core.actions import OutcomeKind
 from guard.core.findings import Verdict
-from guard.core.pace import AT_FIRST_PODS
 from guard.core.records import noted
 from guard.core.states import (
     Act,
@@ -177,7 +176,8 @@ class Guardian:
         sides = self._sides
         pods = len(sides.snapshot.pods_of(sides.candidate))
         stepped = self._rhythm.see(pods, sides.share, self._clock())
-        return stepped or self._outside() is not None
+        reached = self._pacing is None and self._pacer.reached(self.record.state, sides.snapshot)
+        return stepped or reached or self._outside() is not None
 
     def _sort(self) -> None:
         state = self.record.state
@@ -222,8 +222,8 @@ class Guardian:
         findings = tuple(checks.find(state, tick) for state in states.values())
         pause = tick.snapshot.pause
         held = pause is not None and pause.in_force
-        first = held and self.record.state.pacing in AT_FIRST_PODS
-        judgement = judge(findings, self.record.frame, first_pods=first)
+        at_a_step = held and self.record.state.pacing in pace.AT_A_STEP
+        judgement = judge(findings, self.record.frame, at_a_step=at_a_step)
         decided = judgement.verdict is Verdict.FAIL
         self._rhythm.weigh(0.0 if decided else checks.evidence(states.values()))
         self._world.metrics.verdicts.labels(judgement.verdict.value).inc()

@@ -54,15 +54,23 @@ class Pacer:
         if snapshot.paused or state.phase is Phase.ROLLING_BACK or state.ended:
             return None
         intent = pace.intent(state, self._world.now())
-        if state.pacing is Pacing.PAUSING and state.paused_at is None:
+        first = state.pacing is Pacing.PAUSING and state.paused_at is None
+        if first or pace.reached(state, snapshot):
             if mode is not Mode.ACT or snapshot.complete:
                 return None  # The next look says why it is not paced.
             outcome = await self._attempt("pause", self._world.platform.pause, intent)
             return PauseAnswered(outcome) if outcome else None
+        if state.pacing is Pacing.ADVANCING and pace.shown(state, snapshot.pause):
+            return None  # It is in force already: the next look takes it in.
         if state.pacing not in HELD_BY_GUARD and snapshot.pause is not None:
             outcome = await self._resume(intent)
             return ResumeAnswered(outcome) if outcome else None
         return None
+
+    def reached(self, state: State, snapshot: Snapshot) -> bool:
+        """Whether the next step's pods are there, and the platform may be asked to hold them."""
+        may_ask = asyncio.get_running_loop().time() >= self._not_before
+        return may_ask and pace.reached(state, snapshot)
 
     async def let_go(self, snapshot: Snapshot, newest: Record | None) -> None:
         """End a pause of a workload of which no rollout is judged any more."""

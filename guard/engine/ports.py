@@ -44,7 +44,7 @@ class Platform(Protocol):
         """
 
     async def pause(self, intent: PauseIntent) -> Outcome:
-        """Hold the rollout at its first pods, if the intent's candidate is in force.
+        """Hold the rollout at the pods that it has, if the intent's candidate is in force.
 
         Idempotent: ALREADY where it is held for this candidate. A pause for a candidate that this
         one took the place of becomes this one's, with what it had changed.
@@ -54,6 +54,16 @@ class Platform(Protocol):
         """Put back what the pause changed, if the intent's candidate is in force.
 
         What others have changed since stays theirs. Idempotent: ALREADY where nothing is held.
+        """
+
+    async def stated(self, workload: WorkloadId) -> tuple[str, ...]:
+        """The fields that a pause changes and the team's own manifest states.
+
+        Each apply of it sets them again, and so ends the pause. As far as the platform can tell.
+
+        Raises:
+            TemporaryError: the platform did not answer.
+            PermanentError: it does not answer this question.
         """
 
     async def keep(self, snapshot: Snapshot, known_good: KnownGood) -> bool:

@@ -48,7 +48,7 @@ class Trouble(Enum):
     PAUSE = (
         "ResumeDelayed",
         Severity.CRITICAL,
-        "it is to go on and is STILL HELD at its first pods: the guard cannot let it go",
+        "it is to go on and is STILL HELD: the guard cannot let it go",
     )
     WARDEN = (
         "GuardFails",

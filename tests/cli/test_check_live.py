@@ -14,13 +14,14 @@ from click.testing import CliRunner
 
 from guard.cli import check_live
 from guard.cli.check import check
-from guard.cli.check_live import WARNINGS, Live, LiveKind, ask, rate_query
+from guard.cli.check_live import Live, ask, rate_query
+from guard.cli.live_findings import WARNINGS, LiveKind
 from guard.config.load import SourceFile, parse
 from guard.config.selectors import selector
 from guard.config.settings import Settings
 from guard.core.actions import Rights
 from guard.core.errors import TemporaryError
-from guard.core.policy import ErrorRatio, Latency, Objective, Ratio, SlowRatio
+from guard.core.policy import ErrorRatio, Latency, Objective, Ratio, SlowRatio, Step
 from guard.core.samples import NoData, NoDataReason, Reading
 from guard.core.workloads import Pod, Revision, Snapshot, WorkloadId
 from guard.sources.lookup import Series
@@ -47,9 +48,12 @@ SNAPSHOT = Snapshot(
 class Cluster:
     """A platform that knows one workload, or none."""
 
-    def __init__(self, *snapshots: Snapshot, missing: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, *snapshots: Snapshot, missing: tuple[str, ...] = (), stated: tuple[str, ...] = ()
+    ) -> None:
         self._snapshots = snapshots
         self._missing = missing
+        self._stated = stated
 
     def follow(self, workloads: frozenset[WorkloadId]) -> None:
         self.followed = workloads
@@ -60,6 +64,9 @@ class Cluster:
 
     async def rights(self, workload: WorkloadId) -> Rights:
         return Rights(not self._missing, self._missing)
+
+    async def stated(self, workload: WorkloadId) -> tuple[str, ...]:
+        return self._stated
 
 
 class Pods:
@@ -139,6 +146,21 @@ async def test_a_paced_service_is_told_its_first_step(changes: dict[str, Any], w
     assert not finding.serious
     level = "note" if finding.kind is LiveKind.FIRST_STEP else "warning"
     assert str(finding).startswith(f"orders: {level} [")
+
+
+async def test_the_later_steps_are_told_too() -> None:
+    policy = replace(PACED.policy, pace=(Step.FIRST, Step(0.25), Step(0.5)))
+    snapshot = replace(SNAPSHOT, replicas=10, max_surge=1)
+    (finding,) = await ask([replace(PACED, policy=policy)], live(Cluster(snapshot)))
+    assert str(finding).endswith("then at 3, 5 or a few more")
+
+
+async def test_a_manifest_that_would_end_each_pause_is_a_warning() -> None:
+    cluster = Cluster(replace(SNAPSHOT, replicas=4), stated=("minReadySeconds", "maxSurge"))
+    _, finding = await ask([PACED], live(cluster))
+    assert (finding.kind, finding.serious) == (LiveKind.PAUSE_UNDONE, False)
+    assert "own manifest states minReadySeconds, maxSurge" in str(finding)
+    assert await kinds(live(cluster)) == []  # Where nothing is paced nothing is undone.
 
 
 async def test_a_workload_that_does_not_exist_is_named() -> None:

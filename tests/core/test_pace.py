@@ -43,7 +43,7 @@ OBSERVING = replace(FACTS, mode=Mode.OBSERVE)
 
 def begun(**policy: Any) -> Story:
     """A rollout that asks to be paused."""
-    given = case(pace=(Step.FIRST,), **policy)
+    given = case(**{"pace": (Step.FIRST,), **policy})
     state = State(case=given, phase=Phase.PROGRESSING, since=BEGAN, pacing=Pacing.PAUSING)
     return Story(state)
 
@@ -333,9 +333,121 @@ def test_blind_at_the_steps_deadline_goes_on_where_the_policy_says_notify() -> N
     assert story.told == ["opened Blind"]
 
 
+# Later steps.
+
+
+SHARES = (Step.FIRST, Step(0.5), Step(0.75))
+
+
+def gone_on(*, beside: tuple[int, int] = (1, 4), replicas: int = 4) -> Story:
+    """A rollout of several steps that has just gone on from its first pods."""
+    story = begun(pace=SHARES)
+    story.take(PauseAnswered(Outcome(OutcomeKind.PATCHED, story.now)))
+    at = {**AT_FIRST, "beside": beside, "replicas": replicas}
+    story.judge(Verdict.PASS, times=12, **at)
+    story.take(ResumeAnswered(Outcome(OutcomeKind.PATCHED, BEGAN)))
+    return story
+
+
+def seen(candidates: int, **more: Any) -> Snapshot:
+    pods = tuple(pod("new" if n < candidates else "old") for n in range(5))
+    return replace(SNAPSHOT, pods=pods, pause=None, **more)
+
+
+def anew(story: Story) -> GuardPause:
+    return replace(HELD, since=story.now)
+
+
+def test_after_a_step_it_goes_on_until_it_has_the_pods_of_the_next_one() -> None:
+    story = gone_on()
+    assert (story.state.pacing, story.state.step) == (Pacing.ADVANCING, 1)
+    assert [pace.reached(story.state, seen(count)) for count in (1, 2, 3)] == [False, True, True]
+    story.take(PauseAnswered(Outcome(OutcomeKind.PATCHED, story.now)))
+    assert story.state.pacing is Pacing.PAUSING
+    half = {"pause": anew(story), "complete": False, "beside": (2, 3)}
+    story.judge(Verdict.PASS, **half)
+    assert story.state.pacing is Pacing.PAUSED
+    assert "held at 50% of its pods" in story.last[0].text  # type: ignore[union-attr]
+    story.judge(Verdict.PASS, times=10, **half)
+    assert "2 ready beside 3 stable, 40% of the pods" in story.last[0].text  # type: ignore[union-attr]
+    story.take(ResumeAnswered(Outcome(OutcomeKind.PATCHED, BEGAN)))
+    assert (story.state.pacing, story.state.step) == (Pacing.ADVANCING, 2)
+
+
+def test_after_the_last_step_it_goes_on_to_all() -> None:
+    story = gone_on(beside=(2, 3))  # It has the pods of the second step already.
+    assert (story.state.pacing, story.state.step) == (Pacing.ADVANCING, 2)
+    story.take(PauseAnswered(Outcome(OutcomeKind.PATCHED, story.now)))
+    story.judge(Verdict.PASS, times=12, pause=anew(story), complete=False, beside=(3, 2))
+    story.take(ResumeAnswered(Outcome(OutcomeKind.PATCHED, BEGAN)))
+    assert (story.state.pacing, story.state.held_at) == (Pacing.RESUMED, None)
+    assert not pace.reached(story.state, seen(4))
+    story.judge(Verdict.PASS, times=12)
+    assert story.phase is Phase.PROMOTED
+
+
+def test_the_pause_that_was_just_ended_is_not_taken_for_the_next_one() -> None:
+    story = gone_on()
+    story.judge(Verdict.PASS, times=30, **AT_FIRST)  # What the platform shows is late.
+    assert (story.state.pacing, story.state.bake_began_at) == (Pacing.ADVANCING, None)
+    story.take(PauseAnswered(Outcome(OutcomeKind.PATCHED, story.now)))
+    story.judge(Verdict.PASS, **AT_FIRST)
+    assert story.state.pacing is Pacing.PAUSING
+    story.judge(Verdict.PASS, pause=None, complete=False)
+    assert story.state.pacing is Pacing.PAUSING
+    story.judge(Verdict.PASS, pause=anew(story), complete=False)
+    assert story.state.pacing is Pacing.PAUSED
+
+
+def test_a_pause_whose_answer_was_lost_is_taken_up() -> None:
+    story = gone_on()
+    story.judge(Verdict.WAIT, pause=anew(story), complete=False, beside=(2, 3))
+    assert story.state.pacing is Pacing.PAUSED
+
+
+@pytest.mark.parametrize(
+    ("seen", "why"),
+    [
+        ({"facts": OBSERVING, "complete": False}, "may not act"),
+        ({"facts": replace(FACTS, paused=True), "complete": False}, "may not act"),
+        ({"complete": True}, "nothing is left"),
+    ],
+)
+def test_where_it_cannot_be_held_again_the_record_says_so(seen: dict[str, Any], why: str) -> None:
+    story = gone_on()
+    story.judge(Verdict.WAIT, **seen)
+    assert story.state.pacing is Pacing.UNPACED
+    assert story.last[0].text.startswith("not held again: ")  # type: ignore[union-attr]
+    assert why in story.last[0].text  # type: ignore[union-attr]
+
+
+def test_what_a_person_let_go_is_held_at_no_further_step() -> None:
+    story = gone_on()
+    story.take(PauseAnswered(Outcome(OutcomeKind.PATCHED, story.now)))
+    story.judge(Verdict.WAIT, pause=anew(story), complete=False)
+    story.judge(Verdict.WAIT, pause=None, complete=False)
+    assert story.state.pacing is Pacing.RELEASED
+    assert "let go on from 50% of its pods" in story.notices[-1].title
+
+
+def test_a_refused_pause_of_a_later_step_lets_it_go_on_and_tells() -> None:
+    story = gone_on()
+    story.take(answered(OutcomeKind.REFUSED))
+    assert story.state.pacing is Pacing.UNPACED
+    assert "cannot be held at 50% of its pods" in story.notices[-1].title
+
+
 # Any order of events.
 
-PAUSES = st.sampled_from([None, HELD, replace(HELD, in_force=False), replace(HELD, candidate="x")])
+PAUSES = st.sampled_from(
+    [
+        None,
+        HELD,
+        replace(HELD, since=BEGAN + 300.0),
+        replace(HELD, in_force=False),
+        replace(HELD, candidate="x"),
+    ]
+)
 SEEN = st.builds(
     judged,
     st.sampled_from(list(Verdict)),
@@ -350,16 +462,16 @@ ANSWERS = st.one_of(st.builds(PauseAnswered, OUTCOMES), st.builds(ResumeAnswered
 STEPS = st.lists(st.tuples(st.one_of(SEEN, SEEN, ANSWERS), st.sampled_from([1.0, 15.0, 90.0])))
 
 
-@given(STEPS)
-def test_it_never_ends_while_held_and_never_pauses_again(steps: list[Any]) -> None:
-    story = begun()
+@given(STEPS, st.sampled_from([1, 2, 3]))
+def test_it_never_ends_while_held_and_never_pauses_again(steps: list[Any], number: int) -> None:
+    story = begun(pace=SHARES[:number])
     let_go = False
     for event, after in steps:
         story.take(event, after)
         if let_go:
             assert story.state.pacing is Pacing.RELEASED
         let_go = story.state.pacing is Pacing.RELEASED
-        if story.state.pacing in pace.AT_FIRST_PODS:
+        if story.state.pacing in pace.AT_A_STEP:
             assert not story.state.ended
 
 

@@ -134,9 +134,9 @@ def whole(answer: Verdict = Verdict.WAIT, reason: Reason = Reason.OTHER_PODS) ->
 
 
 def test_at_the_first_pods_a_whole_service_is_not_required_and_the_text_says_so() -> None:
-    judged = judge([rule(Verdict.PASS, "a"), whole()], ONE, first_pods=True)
+    judged = judge([rule(Verdict.PASS, "a"), whole()], ONE, at_a_step=True)
     assert judged.verdict is Verdict.PASS
-    assert judged.text == "a says PASS; edge is not asked at the first pods: judged later"
+    assert judged.text == "a says PASS; edge is asked once all pods are the release's: judged later"
     assert whole() in judged.findings
 
 
@@ -145,11 +145,11 @@ def test_when_the_rollout_has_gone_on_a_whole_service_is_required_again() -> Non
 
 
 def test_at_the_first_pods_a_whole_service_alone_promotes_nothing() -> None:
-    assert judge([whole()], ONE, first_pods=True).verdict is Verdict.WAIT
+    assert judge([whole()], ONE, at_a_step=True).verdict is Verdict.WAIT
 
 
 @pytest.mark.parametrize("answer", [Verdict.WAIT, Verdict.BLIND, Verdict.FAIL])
 def test_at_the_first_pods_the_others_are_required_as_ever(answer: Verdict) -> None:
-    assert judge([rule(answer), whole()], ONE, first_pods=True).verdict is answer
-    assert judge([rule(answer), rule(Verdict.PASS)], ONE, first_pods=True).verdict is answer
-    assert judge([rule(Verdict.WAIT, hold=True), whole()], ONE, first_pods=True).hold
+    assert judge([rule(answer), whole()], ONE, at_a_step=True).verdict is answer
+    assert judge([rule(answer), rule(Verdict.PASS)], ONE, at_a_step=True).verdict is answer
+    assert judge([rule(Verdict.WAIT, hold=True), whole()], ONE, at_a_step=True).hold

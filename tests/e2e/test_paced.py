@@ -286,6 +286,43 @@ async def _goes_on(stage: Stage, spec: Spec, beside: str) -> None:
     await opened.shop.complete()
 
 
+# Held at later steps too.
+
+
+HALF_OF_THEM = {**FIRST, "pace": ["first", "50%"], "deadline": "20s"}
+TWICE = replace(SINGLE, rollout=HALF_OF_THEM)
+"""The first step ends at its deadline at the latest, and so does the second."""
+
+
+@scenario(MAIN, {"held-twice": TWICE}, shops=2)
+async def test_a_good_release_is_held_at_its_first_pod_and_at_half_of_its_pods(
+    stage: Stage,
+) -> None:
+    """Kubernetes brings up pods until the pause is in force: the default strategy's, at most."""
+    opened, before, _ = await _held(stage, stage.spec("held-twice", replicas=8))
+    rollout = await stage.end("held-twice", within=240.0)
+    at = [entry.text for entry in rollout.timeline if entry.kind == "baking"]
+    stage.row(Row(stage.entry.name, rollout.where, note=at[1]))
+    assert rollout.phase in {"promoted", "unproven"}, rollout.text
+    assert rollout.count("paused") == rollout.count("gone on") == 2
+    assert int(at[1].split()[0]) in range(4, 9), at
+    await untouched(opened, before)
+    await opened.shop.complete()
+
+
+@scenario(MAIN, {"held-half": TWICE})
+async def test_a_release_fails_when_it_has_half_of_the_pods(stage: Stage) -> None:
+    shops = await trio(stage, stage.spec("held-half", strategy=ONE_BY_ONE), alone=False)
+    before = await shops.guarded.shop.read()
+    bad = Bad({"ERROR_RATIO": "0.5", "ONSET": "25"})
+    rollout, _ = await release(stage, shops, bad, within=120.0)
+    assert rollout.phase == "rolled_back", rollout.text
+    (undone,) = [entry.text for entry in rollout.timeline if entry.kind == "intent"]
+    assert "held at 50% of its pods: " in undone
+    await untouched(shops.guarded, before)
+    assert shops.guarded.shop.templates == ["good", "bad", "good"]
+
+
 # The guard dies while it holds.
 
 

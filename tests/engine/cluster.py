@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 
 EPOCH = 1_700_000_000.0
 STEP_AFTER = 0.5
-"""Seconds after which the controller of a stepwise workload brings up more than the first pod."""
+"""Seconds after which the controller of a stepwise workload brings up all others after the first
+pod, or the next one where it brings them up singly."""
 AUTH = WorkloadId("kubernetes", "shop", "auth-service")
 
 
@@ -84,6 +85,7 @@ class Deployment:
     observed: bool = True
     pause: GuardPause | None = None
     stepwise: bool = False
+    singly: bool = False
     intent: str = ""
     generation: int = 0
     revisions: list[Revision] = field(default_factory=list)
@@ -119,6 +121,9 @@ class Deployment:
         missing = self.replicas - mine
         if self.stepwise and not going_on and any(p.revision != revision.hash for p in self.pods):
             missing = min(missing, 0 if mine else 1)
+            asyncio.get_running_loop().call_later(STEP_AFTER, self._go_on, revision)
+        elif going_on and self.singly and missing > 1:
+            missing = 1
             asyncio.get_running_loop().call_later(STEP_AFTER, self._go_on, revision)
         for _ in range(missing):
             number = next(self.cluster.numbers)

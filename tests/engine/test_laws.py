@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from guard.core.errors import PermanentError, TemporaryError
-from guard.core.pace import AT_FIRST_PODS
+from guard.core.pace import AT_A_STEP
 from guard.core.policy import Step
 from guard.core.states import ENDS, Phase
 from guard.core.workloads import Mode
@@ -115,11 +115,13 @@ class Play:
         self.guard = self.stage.start()
 
 
-async def played(steps: Steps, *, paced: bool) -> Stage:
+async def played(steps: Steps, *, paces: int) -> Stage:
     """Do all of it, then let everything recover and come to rest."""
     stage = Stage()
-    stage.policy(bake=10.0, deadline=40.0, pace=(Step.FIRST,) if paced else ())
-    stage.cluster.create_serving(drain_after=10.0, stepwise=paced)
+    stage.policy(bake=10.0, deadline=40.0, pace=(Step.FIRST, Step(0.5))[:paces])
+    singly = paces > 1
+    create = stage.cluster.create_serving
+    create(drain_after=10.0, stepwise=paces > 0, singly=singly, replicas=4 if singly else 2)
     play = Play(stage)
     await asyncio.sleep(0.5)
     for (what, how), wait in steps:
@@ -161,7 +163,7 @@ def assert_nothing_is_overlooked(stage: Stage) -> None:
             auth.paused or auth.mode is Mode.OBSERVE
         )
         # A rollout that a person paused at its first pods is theirs to let on.
-        waits |= auth.paused and record.state.pacing in AT_FIRST_PODS
+        waits |= auth.paused and record.state.pacing in AT_A_STEP
         over = record.state.phase in ENDS or record.state.phase is Phase.HELD
         assert over or waits or auth.replicas == 0
     if auth.pause is not None and not auth.paused:
@@ -199,10 +201,10 @@ def still_standing(stage: Stage) -> set[str]:
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     steps=st.lists(st.tuples(st.one_of(PEOPLE, FAILURES, DEATHS), WAITS), max_size=25),
-    paced=st.booleans(),
+    paces=st.integers(0, 2),
 )
-async def test_the_guard_acts_by_the_laws_whatever_happens(steps: Steps, *, paced: bool) -> None:
-    stage = await played(steps, paced=paced)
+async def test_the_guard_acts_by_the_laws_whatever_happens(steps: Steps, *, paces: int) -> None:
+    stage = await played(steps, paces=paces)
     try:
         assert_acted_by_the_laws(stage)
         assert_nothing_is_overlooked(stage)
@@ -213,12 +215,13 @@ async def test_the_guard_acts_by_the_laws_whatever_happens(steps: Steps, *, pace
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    steps=st.lists(st.tuples(st.one_of(PEOPLE, FAILURES), WAITS), max_size=25), paced=st.booleans()
+    steps=st.lists(st.tuples(st.one_of(PEOPLE, FAILURES), WAITS), max_size=25),
+    paces=st.integers(0, 2),
 )
 async def test_what_was_opened_is_resolved_unless_it_still_stands(
-    steps: Steps, *, paced: bool
+    steps: Steps, *, paces: int
 ) -> None:
-    stage = await played(steps, paced=paced)
+    stage = await played(steps, paces=paces)
     try:
         assert_acted_by_the_laws(stage)
         assert stage.channel.open_stories() <= still_standing(stage)

@@ -12,7 +12,7 @@ from guard.core.errors import TemporaryError
 from guard.core.policy import OnBlind, OnInconclusive, Step
 from guard.core.states import Hold, Pacing, Phase
 from guard.core.workloads import Mode
-from tests.engine.cluster import AUTH, STEP_AFTER
+from tests.engine.cluster import AUTH, STEP_AFTER, Traffic
 
 if TYPE_CHECKING:
     from typing import Any
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.looptime
 
 
-def serving(stage: Stage, **policy: Any) -> Deployment:
+def serving(stage: Stage, *, singly: bool = False, **policy: Any) -> Deployment:
     """Four pods under a policy that paces."""
-    stage.policy(pace=(Step.FIRST,), **policy)
-    return stage.cluster.create_serving(replicas=4, stepwise=True, drain_after=2.0)
+    stage.policy(**{"pace": (Step.FIRST,), **policy})
+    create = stage.cluster.create_serving
+    return create(replicas=4, stepwise=True, singly=singly, drain_after=2.0)
 
 
 def candidates(deployment: Deployment) -> int:
@@ -136,6 +137,59 @@ async def test_what_a_person_lets_go_is_judged_on_and_never_held_again(
     assert len(stage.cluster.named("pause")) == 1
     assert stage.record().state.pacing is Pacing.RELEASED
     assert stage.channel.reasons.count("LetGo") == 1
+
+
+STEPS = (Step.FIRST, Step(0.5))
+
+
+async def test_a_good_release_is_held_at_each_step_and_bakes_there(stage: Stage) -> None:
+    deployment = serving(stage, singly=True, pace=STEPS)
+    async with stage.guarding():
+        await held(stage, deployment)
+        await stage.until(lambda: candidates(deployment) == 2)
+        reached = stage.loop.time()
+        await stage.until(lambda: deployment.held, every=0.01)
+        assert stage.loop.time() - reached < STEP_AFTER / 2
+        at_half = await stage.until(lambda: not deployment.held)
+        assert at_half == pytest.approx(30.0, abs=10.0)
+        await stage.until(lambda: stage.phase() is Phase.PROMOTED)
+    assert stage.notes("paused") == [
+        "held at its first pods, to be judged there",
+        "held at 50% of its pods, to be judged there",
+    ]
+    assert stage.notes("baking")[1:] == [
+        "2 ready beside 4 stable, 33% of the pods",
+        "every candidate pod is ready",
+    ]
+    assert stage.record().state.step == 2
+
+
+async def test_a_release_that_fails_at_a_later_step_is_undone_there(stage: Stage) -> None:
+    deployment = serving(stage, singly=True, pace=STEPS)
+    stage.cluster.traffic["new"] = Traffic(errors=0.3, since=45.0)
+    async with stage.guarding():
+        await held(stage, deployment)
+        await stage.until(lambda: pacing(stage) is Pacing.PAUSED and candidates(deployment) == 2)
+        await stage.until(lambda: stage.phase() is Phase.ROLLED_BACK)
+        assert deployment.pause is None
+    assert "held at 50% of its pods: 2 ready beside" in stage.notes("intent")[0]
+
+
+async def test_a_guard_killed_as_it_asks_for_a_later_step_holds_it_all_the_same(
+    stage: Stage,
+) -> None:
+    """After the platform took the pause and before the record says so."""
+    deployment = serving(stage, singly=True, pace=STEPS)
+    async with stage.guarding() as guard:
+        guard.connection.die_at = ("pause", 2, "after")
+        await held(stage, deployment)
+        await stage.until(guard.connection.dead.is_set, within=300.0)
+    assert deployment.held
+    async with stage.guarding():
+        await stage.until(lambda: pacing(stage) is Pacing.PAUSED)
+        assert (candidates(deployment), deployment.held) == (2, True)
+        await stage.until(lambda: stage.phase() is Phase.PROMOTED)
+    assert len(stage.cluster.named("resume")) == 2
 
 
 async def test_a_hold_by_blindness_stays_at_the_first_pods_and_is_told(stage: Stage) -> None:

@@ -112,7 +112,7 @@ async def test_at_its_first_pods_it_blocks_nothing_and_the_record_says_so(
         await stage.until(lambda: pacing(stage) is Pacing.PAUSED)
         await stage.until(lambda: pacing(stage) is Pacing.RESUMED)
         told = " ".join(one.text for one in stage.records()[-1].timeline)
-        assert "edge is not asked at the first pods" in told
+        assert "edge is asked once all pods are the release's" in told
         assert stage.phase() is not Phase.PROMOTED
         await stage.until(lambda: stage.phase() is Phase.PROMOTED)
         assert reasons(stage)["edge"] is Reason.GOOD_ENOUGH

@@ -344,3 +344,22 @@ async def test_what_cannot_be_held_says_so_and_another_template_is_never_held(
         await release(team, NEW)
         assert (await watched.platform.pause(stale)).kind is OutcomeKind.SUPERSEDED
         assert (await watched.platform.resume(stale)).kind is OutcomeKind.SUPERSEDED
+
+
+async def test_a_manifest_that_would_end_a_pause_is_told_by_either_kind_of_apply(
+    team: Team, kubeconfig: Path
+) -> None:
+    """What the API server fills in by itself is nobody's statement."""
+    async with watching(kubeconfig, team.namespace, team.name) as watched:
+        stated = watched.platform.stated
+        await team.apply_manifest(team.manifest(GOOD))
+        assert await stated(team.id) == ()
+        await team.apply_manifest(team.manifest(GOOD, minReadySeconds=0))
+        assert await stated(team.id) == ("minReadySeconds",)
+        strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}
+        await team.apply_manifest(
+            team.manifest(GOOD, strategy=strategy), *SERVER_SIDE, "--force-conflicts"
+        )
+        assert set(await stated(team.id)) >= {"maxSurge"}
+        await team.kubectl("delete", "deployment", team.name)
+        assert await stated(team.id) == ()

@@ -141,7 +141,7 @@ def owners_of(deployment: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
 
 
 def hold(deployment: Mapping[str, Any], intent: PauseIntent, now: float) -> list[Operation]:
-    """Hold the rollout at its first pods."""
+    """Hold the rollout at the pods that it has."""
     metadata, spec = deployment["metadata"], deployment["spec"]
     found = of(deployment, intent.previous)
     if found is not None and found[0].in_force:

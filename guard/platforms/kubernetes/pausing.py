@@ -43,7 +43,7 @@ class Pausing:
         self._now = now
 
     async def pause(self, intent: PauseIntent) -> Outcome:
-        """Hold the rollout at its first pods, if the intent's candidate is in force.
+        """Hold the rollout where it is, if the intent's candidate is in force.
 
         Never raises for a trouble of the platform.
         """
@@ -52,7 +52,7 @@ class Pausing:
             if (deployment["spec"].get("strategy") or {}).get("type") == "Recreate":
                 return OutcomeKind.REFUSED, "the strategy Recreate has no first pods", None
             if pause.is_for(deployment, intent):
-                return OutcomeKind.ALREADY, "held at its first pods before", None
+                return OutcomeKind.ALREADY, "held before", None
             return None
 
         def hold(deployment: Deployment) -> list[Operation]:
@@ -61,7 +61,7 @@ class Pausing:
         kind, detail, deployment = await self._safely(intent, stands, hold)
         if kind is OutcomeKind.PATCHED and deployment is not None:
             replicas = deployment["spec"].get("replicas", 1)
-            detail = f"held at its first pods, {replicas} desired"
+            detail = f"held, {replicas} desired"
         return self._outcome(kind, detail)
 
     async def resume(self, intent: PauseIntent) -> Outcome:

@@ -17,6 +17,7 @@ from guard.platforms.kubernetes.pausing import Pausing
 from guard.platforms.kubernetes.rights import Reviews
 from guard.platforms.kubernetes.rollback import Rollbacks
 from guard.platforms.kubernetes.snapshots import PLATFORM, workload_id
+from guard.platforms.kubernetes.stated import stated
 from guard.platforms.kubernetes.store import Store
 from guard.platforms.kubernetes.view import View
 
@@ -155,7 +156,7 @@ class Kubernetes:
         return await self._rollbacks.rollback(intent)
 
     async def pause(self, intent: PauseIntent) -> Outcome:
-        """Hold the rollout at its first pods, if the intent's candidate is in force."""
+        """Hold the rollout where it is, if the intent's candidate is in force."""
         return await self._pausing.pause(intent)
 
     async def resume(self, intent: PauseIntent) -> Outcome:
@@ -211,6 +212,17 @@ class Kubernetes:
             PermanentError: it does not answer this question.
         """
         return await self._reviews.rights(workload)
+
+    async def stated(self, workload: WorkloadId) -> tuple[str, ...]:
+        """The fields that a pause changes and the team's own manifest states.
+
+        By what the last apply left behind; Helm leaves nothing of the kind.
+
+        Raises:
+            TemporaryError: the API server did not answer, or not now.
+            PermanentError: it refused.
+        """
+        return await stated(self._api, workload)
 
     async def post_event(self, namespace: str, body: Mapping[str, Any]) -> None:
         """Create an Event, or find that it is there already.

@@ -139,7 +139,7 @@ class Local:
         return Outcome(OutcomeKind.PATCHED, self._now(), "the known-good template was put back")
 
     async def pause(self, intent: PauseIntent) -> Outcome:
-        """Hold the rollout at its first pods, if the intent's candidate is in force."""
+        """Hold the rollout where it is, if the intent's candidate is in force."""
         workload = self._in_force(intent)
         if workload is None:
             return self._outcome(OutcomeKind.SUPERSEDED, "another template is in force")
@@ -147,7 +147,7 @@ class Local:
         if held is not None and held.candidate == intent.candidate.hash:
             return self._outcome(OutcomeKind.ALREADY, "held before", by_guard=True)
         workload.pause()
-        return self._outcome(OutcomeKind.PATCHED, "held at its first pods")
+        return self._outcome(OutcomeKind.PATCHED, "held")
 
     async def resume(self, intent: PauseIntent) -> Outcome:
         """Let the rollout go on, if the intent's candidate is in force."""
@@ -184,6 +184,10 @@ class Local:
     async def rights(self, workload: WorkloadId) -> Rights:
         """The guard may do everything here to a workload that there is."""
         return Rights(may_patch=workload in self._workloads)
+
+    async def stated(self, workload: WorkloadId) -> tuple[str, ...]:  # noqa: ARG002 - the port's
+        """No manifest but the templates themselves."""
+        return ()
 
     async def close(self) -> None:
         """End every pod, watch and connection. Idempotent."""

@@ -92,7 +92,7 @@ class LocalWorkload:
         self._change()
 
     def pause(self) -> None:
-        """Hold the rollout of the template in force at its first pods; one of another goes on."""
+        """Hold the rollout of the template in force where it is; one of another goes on."""
         if self.paused is None:
             self._available = frozenset(self._revisions) - {self.revision.hash}
         self.paused = GuardPause(self.revision.hash, self._now())

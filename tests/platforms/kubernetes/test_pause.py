@@ -92,7 +92,7 @@ async def test_it_is_held_by_one_patch_and_let_go_with_all_as_it_was(
     held = await pausing.pause(PAUSE)
     assert (held.kind, held.detail) == (
         OutcomeKind.PATCHED,
-        "held at its first pods, 3 desired",
+        "held, 3 desired",
     )
     assert len(server.writes("PATCH")) == 1
     spec = now(server)["spec"]
