@@ -123,8 +123,7 @@ def _not_ready(state: State, event: Judged, now: float) -> Step:
         return state, ()
     if now - since < deadline:
         return state, ()
-    place = stories.where(state)
-    text = f"held at {place}, which are not all ready after {deadline:.0f} s: {state.text}"
+    text = f"held at {stories.where(state)}, not all ready after {deadline:.0f} s: {state.text}"
     return _hold(state, Hold.INCONCLUSIVE, text, now)
 
 
@@ -223,9 +222,7 @@ def _roll_back(state: State, event: Judged, now: float, text: str) -> Step:
         outcome=None,
     )
     decided = Note(now, "decided", text)
-    place = f"held at {stories.where(state)}: {stories.at_step(state)}"
-    held = f", {place}" if _at_a_step(state) else ""
-    intended = Note(now, "intent", f"roll back to {good.revision.hash} ({good.why}){held}")
+    intended = Note(now, "intent", pace.undone(state, good))
     told = Tell(stories.rolling_back(acting, now))
     return acting, (decided, intended, Save(), Act(intent), told, *_closed(state, now))
 

@@ -33,6 +33,7 @@ from guard.core.states import (
 from guard.core.workloads import Mode
 
 if TYPE_CHECKING:
+    from guard.core.actions import KnownGood
     from guard.core.policy import Check
     from guard.core.workloads import GuardPause, Snapshot
 
@@ -105,6 +106,14 @@ def intent(state: State, now: float) -> PauseIntent:
         narrow=case.policy.narrow,
         previous=state.previous,
     )
+
+
+def undone(state: State, good: KnownGood) -> str:
+    """What a rollback goes back to, and from how many pods where it was held."""
+    text = f"roll back to {good.revision.hash} ({good.why})"
+    if state.pacing not in AT_A_STEP:
+        return text
+    return f"{text}, held at {stories.where(state)}: {stories.at_step(state)}"
 
 
 # What the platform shows.
@@ -230,7 +239,7 @@ def go_on(state: State, event: Judged, now: float, text: str) -> Step:
 
 
 def _resumed(state: State, now: float) -> Step:
-    note = Note(now, "gone on", f"let go on from {stories.where(state)}")
+    note = Note(now, "gone on", f"let go on from {stories.at_step(state)}")
     after, commands = _anew(replace(state, pacing=Pacing.RESUMED, resumed_at=now), now)
     if state.paused_at is not None and after.held_at is not None:
         after = replace(after, pacing=Pacing.ADVANCING, paused_at=None)

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from tests.e2e.policies import Rules
     from tests.e2e.stage import Stage
 
-CAPACITY: Final = int(os.environ.get("GUARD_E2E_CAPACITY", "0")) or 4 * (os.cpu_count() or 1)
-"""Shops under load at a time: four a core keep it below the point where answers come late."""
+CAPACITY: Final = int(os.environ.get("GUARD_E2E_CAPACITY", "0")) or 3 * (os.cpu_count() or 1)
+"""Shops under load at a time: three a core keep it below the point where answers come late."""
+ALONE: Final = 1000
+"""Shops that leave no room for others: half a second is what some figures are about."""
 TIMED: Final = 0.75
 """Of these for the scenarios whose seconds are figures: they come first, and are left in peace."""
 PATIENCE: Final = 1800.0

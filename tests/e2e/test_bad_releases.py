@@ -11,7 +11,7 @@ from tests.e2e.guards import FROM_PROMETHEUS, KILLED, MAIN
 from tests.e2e.policies import ERRORS, PODS, USUAL, Rules
 from tests.e2e.prometheus import SCRAPE_INTERVAL
 from tests.e2e.shop import Spec
-from tests.e2e.side_by_side import scenario
+from tests.e2e.side_by_side import ALONE, scenario
 from tests.e2e.stage import GOOD, Stage
 from tests.e2e.table import Row
 from tests.e2e.waiting import until
@@ -39,7 +39,7 @@ async def test_half_of_all_requests_fail(stage: Stage) -> None:
     assert "the guard put the known-good revision back" in " ".join(explained.split())
 
 
-@scenario(MAIN, {"half-again": USUAL}, shops=2, timed=True)
+@scenario(MAIN, {"half-again": USUAL}, shops=ALONE, timed=True)
 async def test_half_of_all_requests_fail_again_and_again(stage: Stage) -> None:
     shops = await trio(stage, stage.spec("half-again"), alone=False)
     await _rounds(stage, shops, {"ERROR_RATIO": "0.5"}, HALF)
