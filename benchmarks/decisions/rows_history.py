@@ -25,6 +25,8 @@ STEP = 120.0
 """Seconds between two marks of history."""
 PODS = 5
 RUNS = 400
+SECONDS = 930
+"""The default deadline, 15 min, from when the last of the pods is ready."""
 
 
 def normal(effort: Effort) -> Iterator[Row]:
@@ -52,7 +54,7 @@ def _release(seed: int, ratio: float, rate: float) -> Ending:
     blocks = int(DAY / STEP)
     pods = [dice.series(rate * STEP / PODS, ratio, blocks) for _ in range(PODS)]
     setting = Setting(rate, lambda _, __: ratio, k=None, normal=_history(pods))
-    return replaced(seed, setting, 600, 5.0)
+    return replaced(seed, setting, SECONDS, 5.0)
 
 
 def _fitted(seed: int, phi: float) -> int:
