@@ -32,6 +32,8 @@ $(VENV)/bin/python:
 
 $(VENV)/.run: requirements.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s/python" -m guard "$$@"\n' '$(CURDIR)' '$(abspath $(BIN))' > $(BIN)/guard
+	@chmod +x $(BIN)/guard
 	@touch $@
 
 $(VENV)/.test: requirements-test.txt | $(VENV)/.run
@@ -46,7 +48,7 @@ $(SITE)/.wheel: pyproject.toml README.md $(shell find guard -type f -not -name '
 	@touch $@
 
 demo: $(VENV)/.run
-	@$(BIN)/python -m guard demo
+	@$(BIN)/guard demo
 
 # Tests.
 

@@ -32,7 +32,8 @@ The policy: more than {BOUND:.0%} errors is bad. E says how much better a bad re
 what was seen than a good one; at 100 it is undone, at a risk of 1% to undo a good one. (Errors \
 are independent of each other here, so each counts in full: k = 1.)"""
 NEXT: Final = """
-Next: describe your service in an SLO file (docs/slo-file.md) and try it with `guard check`.
+Next: describe your service in an SLO file (docs/slo-file.md) and try it with `guard check`
+(in a clone of the repository: .venv/bin/guard check slos/).
 In a cluster the guard only observes until you say otherwise: kubectl apply -k manifests/base"""
 JUDGED: Final = (Phase.PROGRESSING, Phase.BAKING, Phase.HELD)
 VERSIONS: Final = {release.template.hash: release.version for release in (FIRST, GOOD, BAD)}
