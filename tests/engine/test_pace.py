@@ -139,6 +139,20 @@ async def test_what_a_person_lets_go_is_judged_on_and_never_held_again(
     assert stage.channel.reasons.count("LetGo") == 1
 
 
+@pytest.mark.parametrize(("errors", "closest"), [(0.0, 0.5), (0.2, 0.2)])
+async def test_looks_come_closer_while_the_evidence_against_a_release_grows_and_only_then(
+    stage: Stage, errors: float, closest: float
+) -> None:
+    deployment = serving(stage)
+    stage.cluster.traffic["new"] = Traffic(errors=errors)
+    async with stage.guarding():
+        await held(stage, deployment)
+        began = len(stage.scrape.asked)
+        await asyncio.sleep(20.0)
+    looks = [at for at, _ in stage.scrape.asked[began:]]
+    assert min(later - at for at, later in pairwise(looks)) == pytest.approx(closest, abs=0.03)
+
+
 STEPS = (Step.FIRST, Step(0.5))
 
 
