@@ -159,6 +159,8 @@ def reached(state: State, snapshot: Snapshot) -> bool:
     step = state.held_at
     if state.pacing is not Pacing.ADVANCING or step is None:
         return False
+    if state.phase is Phase.ROLLING_BACK or not snapshot.replicas:
+        return False
     mine = sum(pod.living for pod in snapshot.pods_of(frozenset({state.case.candidate.hash})))
     return mine >= step.pods(snapshot.replicas)
 

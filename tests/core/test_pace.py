@@ -374,6 +374,14 @@ def test_after_a_step_it_goes_on_until_it_has_the_pods_of_the_next_one() -> None
     assert (story.state.pacing, story.state.step) == (Pacing.ADVANCING, 2)
 
 
+def test_nothing_is_held_again_that_is_undone_or_has_no_pods() -> None:
+    story = gone_on()
+    assert not pace.reached(story.state, seen(3, replicas=0))
+    story.judge(Verdict.FAIL, pause=None, complete=False)
+    assert (story.phase, story.state.pacing) == (Phase.ROLLING_BACK, Pacing.ADVANCING)
+    assert not pace.reached(story.state, seen(3))
+
+
 def test_after_the_last_step_it_goes_on_to_all() -> None:
     story = gone_on(beside=(2, 3))  # It has the pods of the second step already.
     assert (story.state.pacing, story.state.step) == (Pacing.ADVANCING, 2)

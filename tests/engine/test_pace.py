@@ -189,6 +189,26 @@ async def test_a_release_that_fails_at_a_later_step_is_undone_there(stage: Stage
     assert "held at 50% of its pods: 2 ready beside" in stage.notes("intent")[0]
 
 
+async def test_a_rollback_that_waits_between_two_steps_is_tried_at_the_usual_rhythm(
+    stage: Stage,
+) -> None:
+    deployment = serving(stage, singly=True, pace=STEPS)
+    async with stage.guarding() as guard:
+        await held(stage, deployment)
+        deployment.drain_after = 90.0  # It is not complete for a while.
+        guard.connection.fail = dict.fromkeys(("pause", "rollback"), TemporaryError("no answer"))
+        await stage.until(lambda: pacing(stage) is Pacing.ADVANCING, every=0.01)
+        stage.cluster.health["new"] = 500
+        await stage.until(lambda: stage.phase() is Phase.ROLLING_BACK)
+        assert pacing(stage) is Pacing.ADVANCING
+        tried = guard.connection.made["rollback"]
+        await asyncio.sleep(10.0)
+        assert 5 <= guard.connection.made["rollback"] - tried <= 25
+        deployment.drain_after = 2.0
+        guard.connection.fail.clear()
+        await stage.until(lambda: stage.phase() is Phase.ROLLED_BACK)
+
+
 async def test_a_guard_killed_as_it_asks_for_a_later_step_holds_it_all_the_same(
     stage: Stage,
 ) -> None:
