@@ -282,7 +282,9 @@ def pause_answered(state: State, event: Event, now: float) -> Step:
 def resume_answered(state: State, event: Event, now: float) -> Step:
     """One attempt to let it go on."""
     assert isinstance(event, ResumeAnswered)
-    if state.pacing is not Pacing.RESUMING or event.outcome.kind not in TAKEN:
+    # Where trouble came while the answer was on its way (`_resuming`) it has gone on all the same.
+    kept = state.pacing is Pacing.PAUSED and state.phase is Phase.HELD
+    if not (state.pacing is Pacing.RESUMING or kept) or event.outcome.kind not in TAKEN:
         return state, ()
     return _resumed(state, now)
 

@@ -333,6 +333,17 @@ def test_blind_at_the_steps_deadline_goes_on_where_the_policy_says_notify() -> N
     assert story.told == ["opened Blind"]
 
 
+def test_an_answer_that_comes_late_is_the_guards_own_going_on_and_no_persons() -> None:
+    story = held()
+    story.judge(Verdict.PASS, times=11, **AT_FIRST)
+    story.judge(Verdict.WAIT, hold=True, **AT_FIRST)
+    story.judge(Verdict.WAIT, hold=True, **AT_FIRST)
+    assert story.state.pacing is Pacing.PAUSED
+    story.take(ResumeAnswered(Outcome(OutcomeKind.PATCHED, BEGAN)))
+    story.judge(Verdict.WAIT, hold=True, pause=None, complete=False)
+    assert story.state.pacing is Pacing.RESUMED
+
+
 # Later steps.
 
 

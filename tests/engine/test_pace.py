@@ -189,6 +189,21 @@ async def test_a_release_that_fails_at_a_later_step_is_undone_there(stage: Stage
     assert "held at 50% of its pods: 2 ready beside" in stage.notes("intent")[0]
 
 
+async def test_scaled_to_0_between_two_steps_it_waits_and_goes_on_with_the_pods(
+    stage: Stage,
+) -> None:
+    deployment = serving(stage, singly=True, pace=(Step.FIRST, Step(0.75)))
+    async with stage.guarding():
+        await held(stage, deployment)
+        await stage.until(lambda: pacing(stage) is Pacing.ADVANCING, every=0.01)
+        looks = len(stage.scrape.asked)
+        deployment.scale(0)
+        await asyncio.sleep(3.0)
+        assert len(stage.scrape.asked) - looks < 20
+        deployment.scale(4)
+        await stage.until(lambda: stage.phase() is Phase.PROMOTED)
+
+
 async def test_a_rollback_that_waits_between_two_steps_is_tried_at_the_usual_rhythm(
     stage: Stage,
 ) -> None:

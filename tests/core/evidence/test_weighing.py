@@ -90,7 +90,7 @@ def test_begun_anew_only_the_unspent_weight_is_left() -> None:
         later = weighing.weigh(later, poll(float(at), (0, 0)), BOUND)
     assert later.spend.spent > after.spend.spent
     assert weighing.m_a(later, BOUND) == pytest.approx(left)
-    assert later.before == after.before
+    assert later.before == after.before == after.spend.spent > 0.0
 
 
 def test_a_step_frees_weight_for_what_comes_after() -> None:
