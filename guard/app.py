@@ -240,7 +240,12 @@ async def _until_signal(engine: Engine, watcher: Watcher) -> None:
 async def _reload(engine: Engine, watcher: Watcher) -> None:
     while True:
         await asyncio.sleep(RELOAD_EVERY)
-        loaded = await asyncio.to_thread(watcher.poll)
+        try:
+            loaded = await asyncio.to_thread(watcher.poll)
+        except Exception:
+            # Whoever started this logs it, and begins again: until then nothing new is in force.
+            engine.metrics.config_ok.set(0)
+            raise
         if loaded is None:
             continue
         if loaded.problems:

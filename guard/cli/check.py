@@ -36,7 +36,7 @@ OpenLive = Callable[[Settings], AbstractAsyncContextManager[Live]]
 
 
 @click.command(short_help="Validate SLO files, and with --live what they select.")
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path, readable=False))
 @click.option("--live", is_flag=True, help="Also ask the cluster and Prometheus; changes nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 @click.pass_context
@@ -51,7 +51,7 @@ def check(context: click.Context, paths: tuple[Path, ...], *, live: bool, as_jso
     findings: list[LiveFinding] = []
     if live and not loaded.problems:
         findings = _ask(context, loaded.services)
-    click.echo(as_document(loaded, findings) if as_json else as_text(loaded, findings))
+    click.echo(_encoded(as_document(loaded, findings) if as_json else as_text(loaded, findings)))
     context.exit(exit_status(loaded, findings))
 
 
@@ -117,6 +117,11 @@ async def _asked(
 ) -> list[LiveFinding]:
     async with connection as live:
         return await ask(services, live)
+
+
+def _encoded(text: str) -> str:
+    """The text as UTF-8 can hold it: a file's name on Linux is any bytes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _described(service: Service) -> dict[str, Any]:

@@ -31,10 +31,9 @@ def demo(context: click.Context, *, port: int, no_page: bool, stay: bool) -> Non
     promoted and the bad one rolled back, 1 if not.
     """
     try:
-        # Only here: `guard --help` does not pay for what the demo loads.
-        from guard.cli import logs  # noqa: PLC0415
-        from guard.cli.demo_story import tell  # noqa: PLC0415
-        from guard.config.settings import LogFormat, LogLevel  # noqa: PLC0415
+        from guard.cli import logs  # noqa: PLC0415 - `guard --help` does not pay for it
+        from guard.cli.demo_story import tell  # noqa: PLC0415 - the same
+        from guard.config.settings import LogFormat, LogLevel  # noqa: PLC0415 - the same
 
         # The story tells what the engine does; only defects of the guard's own come beside it.
         logs.set_up(LogFormat.TEXT, LogLevel.ERROR)

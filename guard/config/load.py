@@ -64,7 +64,8 @@ def gather(paths: Iterable[FilePath]) -> tuple[list[SourceFile], list[Problem]]:
             continue
         for member in members:
             try:
-                files.append(SourceFile(str(member), member.read_bytes()))
+                content = _content(member, named=member == path)
+                files.append(SourceFile(str(member), content))
             except OSError as error:
                 problems.append(_unreadable(member, error))
     return files, problems
@@ -119,6 +120,18 @@ def _members(path: FilePath) -> Iterator[FilePath]:
     for member in sorted(path.iterdir()):
         if member.suffix in _SUFFIXES and not member.name.startswith(".") and not member.is_dir():
             yield member
+
+
+def _content(file: FilePath, *, named: bool) -> bytes:
+    """A file's bytes.
+
+    Raises:
+        OSError: it cannot be read; or it is a pipe or device in a folder, whose reader would wait
+            for ever (one that is named itself may be the shell's `<(…)`).
+    """
+    if not named and file.exists() and not file.is_file():
+        raise OSError(0, "no regular file")
+    return file.read_bytes()
 
 
 def _unreadable(path: FilePath, error: OSError) -> Problem:

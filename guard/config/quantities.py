@@ -144,7 +144,9 @@ def whole_between(low: int, high: int) -> Callable[[object], int]:
 def _fraction(value: object, code: Code, expected: str) -> Decimal:
     if isinstance(value, str):
         if not re.fullmatch(PERCENT_PATTERN, value.strip()):
-            raise Rejected(code, show(value), expected, "write digits and a % sign")
+            minus = value.strip().startswith("-")
+            action = "remove the minus sign" if minus else "write digits and a % sign"
+            raise Rejected(code, show(value), expected, action)
         return Decimal(value.strip().removesuffix("%").strip()) / 100
     return _number(value, code, expected)
 

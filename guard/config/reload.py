@@ -39,9 +39,9 @@ class Watcher:
         seen = _digest(files, unread)
         if seen == self._seen:
             return None
-        self._seen = seen
         parsed = parse(files)
         loaded = Loaded(parsed.services, (*unread, *parsed.problems), parsed.files)
+        self._seen = seen  # only now: what could not be judged is no known content
         self.problems = loaded.problems
         if not loaded.problems:
             self.services = loaded.services

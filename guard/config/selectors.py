@@ -32,7 +32,16 @@ _SUFFIXES: Final = ("_bucket", "_count", "_sum")
 
 _PLACEHOLDER: Final = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
 _PLACED: Final = re.compile(r"""=~\s*(["'])\$(candidate|stable)\1""")
-_STAND_IN: Final = """=~"pod-of-the-guard\""""
+_POD: Final = "pod-of-the-guard"
+_STAND_IN: Final = f'=~"{_POD}"'
+
+_LONGEST: Final = 20_000
+_LONGEST_PLAIN: Final = 2_000
+"""Characters of an expression outside its quotes. The native parser recurses and has no bound of
+its own: measured with promql-parser 0.12, some 8,000 of `a+a+a…` end the process."""
+_WHY: Final = 160
+"""Characters of the parser's own words, which can repeat the whole expression."""
+_QUOTED: Final = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|`[^`]*`', re.DOTALL)
 
 
 def selector(text: object) -> Selector:
@@ -125,7 +134,7 @@ def expression(text: object) -> str:
     if left:
         action = 'write pod=~"$candidate" or pod=~"$stable", the placeholder alone in its quotes'
         raise Rejected(Code.PLACEHOLDER_MISUSED, left.group(), _EXPR, action)
-    parsed = _parse(plain, Code.PROMQL_INVALID, _EXPR)
+    parsed = _parse(plain, Code.PROMQL_INVALID, _EXPR, text)
     inner = parsed
     while isinstance(inner, promql.ParenExpr):
         inner = inner.expr
@@ -140,18 +149,29 @@ def expression(text: object) -> str:
 
 def has_selector(expr: Any) -> bool:
     """Whether any series is selected anywhere in a parsed expression."""
-    if isinstance(expr, promql.VectorSelector | promql.MatrixSelector):
-        return True
-    parts = [getattr(expr, name, None) for name in ("expr", "lhs", "rhs", "param")]
-    return any(has_selector(part) for part in [*parts, *getattr(expr, "args", ())] if part)
+    left = [expr]
+    while left:
+        part = left.pop()
+        if isinstance(part, promql.VectorSelector | promql.MatrixSelector):
+            return True
+        inside = [getattr(part, name, None) for name in ("expr", "lhs", "rhs", "param")]
+        left += [one for one in [*inside, *getattr(part, "args", ())] if one]
+    return False
 
 
-def _parse(text: str, code: Code, expected: str) -> Any:
+def _parse(text: str, code: Code, expected: str, written: str | None = None) -> Any:
+    """Parse `text`; `written` is what the person wrote, where the guard put something else in."""
+    plain = len(_QUOTED.sub("", text))
+    if len(text) > _LONGEST or plain > _LONGEST_PLAIN:
+        found = f"{len(text)} characters, {plain} of them outside quotes"
+        most = f"at most {_LONGEST} characters, {_LONGEST_PLAIN} of them outside quotes"
+        raise Rejected(code, found, most, "split it, or make it a recording rule")
     try:
         return promql.parse(text)
     except ValueError as error:
-        action = f"mend it: {str(error).splitlines()[0]}"
-        raise Rejected(code, show(text), expected, action) from None
+        why = (str(error).splitlines() or ["it cannot be parsed"])[0]
+        action = f"mend it: {why.replace(_POD, '$candidate')[:_WHY]}"
+        raise Rejected(code, show(written or text), expected, action) from None
 
 
 def _matcher(raw: Any) -> Matcher:
@@ -167,7 +187,7 @@ def _portable(regex: str) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error", FutureWarning)
             re.compile(regex)
-    except (re.error, FutureWarning) as error:
+    except (re.error, FutureWarning, RecursionError, OverflowError) as error:
         expected = "a regular expression that RE2 and Python read alike"
         action = f"write it with plain classes such as [0-9] ({error})"
         raise Rejected(Code.REGEX_UNSUPPORTED, show(regex), expected, action) from None

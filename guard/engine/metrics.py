@@ -25,9 +25,17 @@ class Metrics:
 
     def __init__(self, version: str) -> None:
         """Register every metric and every label set that can be known beforehand."""
-        registry = self.registry = CollectorRegistry()
-        build = Gauge(names.METRIC_BUILD, "Version of this guard.", ["version"], registry=registry)
+        self.registry = CollectorRegistry()
+        build = Gauge(
+            names.METRIC_BUILD, "Version of this guard.", ["version"], registry=self.registry
+        )
         build.labels(version).set(1)
+        self._of_rollouts(self.registry)
+        self._of_measuring(self.registry)
+        self._of_the_guard(self.registry)
+        self._every_label_set()
+
+    def _of_rollouts(self, registry: CollectorRegistry) -> None:
         self.ended = Counter(
             names.METRIC_ROLLOUTS, "Rollouts that ended, by their end.", ["end"], registry=registry
         )
@@ -52,12 +60,35 @@ class Metrics:
             ["namespace", "workload", "service"],
             registry=registry,
         )
+        self.blind = Gauge(names.METRIC_BLIND, "Rollouts that are blind now.", registry=registry)
+        self.circuit = Gauge(
+            names.METRIC_CIRCUIT,
+            "1 while the circuit breaker forbids rollbacks.",
+            registry=registry,
+        )
+        self.workloads = Gauge(names.METRIC_WORKLOADS, "Workloads guarded now.", registry=registry)
+        self.rights_missing = Gauge(
+            names.METRIC_RIGHTS,
+            "Rights that the guard lacks on a workload.",
+            ["namespace", "workload"],
+            registry=registry,
+        )
+
+    def _of_measuring(self, registry: CollectorRegistry) -> None:
         self.samples = Counter(
             names.METRIC_SAMPLES,
             "Samples by source and answer.",
             ["source", "answer"],
             registry=registry,
         )
+        self.tick = Histogram(
+            names.METRIC_TICK,
+            "Time to measure and judge one rollout once.",
+            registry=registry,
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
+        )
+
+    def _of_the_guard(self, registry: CollectorRegistry) -> None:
         self.notices = Counter(
             names.METRIC_NOTICES,
             "Notices by channel and what became of them.",
@@ -75,31 +106,11 @@ class Metrics:
         self.record_failures = Counter(
             names.METRIC_RECORD_FAILURES, "Records that could not be written.", registry=registry
         )
-        self.blind = Gauge(names.METRIC_BLIND, "Rollouts that are blind now.", registry=registry)
-        self.circuit = Gauge(
-            names.METRIC_CIRCUIT,
-            "1 while the circuit breaker forbids rollbacks.",
-            registry=registry,
-        )
-        self.tick = Histogram(
-            names.METRIC_TICK,
-            "Time to measure and judge one rollout once.",
-            registry=registry,
-            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
-        )
         self.crashes = Counter(
             names.METRIC_CRASHES,
             "Tasks that ended by a defect and were started again.",
             registry=registry,
         )
-        self.workloads = Gauge(names.METRIC_WORKLOADS, "Workloads guarded now.", registry=registry)
-        self.rights_missing = Gauge(
-            names.METRIC_RIGHTS,
-            "Rights that the guard lacks on a workload.",
-            ["namespace", "workload"],
-            registry=registry,
-        )
-        self._every_label_set()
 
     def _every_label_set(self) -> None:
         for end in ENDS:

@@ -80,6 +80,7 @@ class Lookup:
     def __init__(self, address: Address) -> None:
         """Connects with the first question."""
         self._limit = address.timeout
+        self._url = address.url
         self._session = requests.Session()
         self._session.verify = address.ca_file or True
         self._client = PrometheusConnect(
@@ -128,11 +129,27 @@ class Lookup:
         except PrometheusApiClientException as error:
             raise _refused(error) from None
         except (TimeoutError, requests.Timeout):
-            message = f"Prometheus did not answer within {self._limit:g} s"
+            message = f"Prometheus at {self._url} did not answer within {self._limit:g} s"
+            raise TemporaryError(message) from None
+        except requests.ConnectionError as error:
+            message = f"Prometheus at {self._url} cannot be reached: {_unreached(error)}"
             raise TemporaryError(message) from None
         except (requests.RequestException, ValueError, KeyError) as error:
-            message = f"Prometheus gave no usable answer ({type(error).__name__})"
+            message = f"Prometheus at {self._url} gave no usable answer ({type(error).__name__})"
             raise TemporaryError(message) from None
+
+
+def _unreached(error: requests.ConnectionError) -> str:
+    """What the system said, without the library's words around it."""
+    if isinstance(error, requests.exceptions.SSLError):
+        return "its certificate is not trusted (GUARD_PROMETHEUS_CA_FILE), or it speaks no TLS"
+    below: BaseException | None = error
+    while below is not None:
+        if isinstance(below, OSError) and below.strerror:
+            return below.strerror
+        reason = getattr(below.args[0], "reason", None) if below.args else None
+        below = reason or below.__cause__ or below.__context__
+    return "no connection"
 
 
 def _refused(error: Exception) -> PermanentError | TemporaryError:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,8 @@ from click.testing import CliRunner, Result
 from guard.cli.check import check
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -64,3 +68,43 @@ def test_json_holds_the_same_for_machines() -> None:
     (service,) = document["services"]
     assert service["workloads"] == ["kubernetes/shop/auth-service"]
     assert service["checks"] == ["availability", "health", "pods"]
+
+
+def test_a_pipe_in_a_folder_is_told_and_keeps_nobody_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.yaml")
+    result = run(tmp_path)
+    assert result.exit_code == 2
+    assert "[path-unreadable] found no regular file" in result.output
+
+
+def test_a_file_without_the_right_to_read_it_hides_no_other_files_mistakes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked = tmp_path / "locked.yaml"
+    locked.write_text("a: 1", encoding="utf-8")
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    monkeypatch.setattr(Path, "read_bytes", refusing(locked, Path.read_bytes))
+    result = run(locked, REJECTED / "key-missing.yaml")
+    assert result.exit_code == 2
+    assert f"{locked}: [path-unreadable] found Permission denied" in result.output
+    assert "[key-missing]" in result.output
+
+
+def refusing(locked: Path, read: Callable[[Path], bytes]) -> Callable[[Path], bytes]:
+    """Rights stop nobody who runs as root, as these tests may."""
+
+    def reading(path: Path) -> bytes:
+        if path == locked:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return read(path)
+
+    return reading
+
+
+def test_a_name_that_is_no_utf_8_is_shown_all_the_same(tmp_path: Path) -> None:
+    file = tmp_path / os.fsdecode(b"\xff.yaml")
+    file.write_text("a: 1", encoding="utf-8")
+    for arguments in ([file], ["--json", file]):
+        result = run(*arguments)
+        assert result.exit_code == 1
+        assert "\\udcff.yaml" in result.output

@@ -224,9 +224,10 @@ def test_without_a_server_nothing_can_be_asked(alone: pytest.MonkeyPatch) -> Non
 def test_a_server_that_does_not_answer_is_no_empty_one(alone: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, and nobody listens
-        status, words = run("--prometheus", f"http://127.0.0.1:{taken.getsockname()[1]}")
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        status, words = run("--prometheus", url)
     assert status == 2
-    assert words.startswith("cannot ask: Prometheus gave no usable answer")
+    assert words == f"cannot ask: Prometheus at {url} cannot be reached: Connection refused\n"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
+from guard.config import reload
 from guard.config.load import Loaded
 from guard.config.reload import Watcher
 
@@ -102,6 +105,19 @@ def test_a_folder_that_vanishes_is_a_problem_and_the_old_set_stays(tmp_path: Pat
     folder.rename(tmp_path / "gone")
     assert [p.code.value for p in changed(watcher).problems] == ["path-unreadable"]
     assert watcher.poll() is None
+    assert bakes(watcher) == [10.0]
+
+
+def test_what_could_not_be_judged_is_judged_again_at_the_next_poll(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD, encoding="utf-8")
+    watcher = Watcher([tmp_path])
+    with monkeypatch.context() as broken:
+        broken.setattr(reload, "parse", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            watcher.poll()
+    changed(watcher)
     assert bakes(watcher) == [10.0]
 
 

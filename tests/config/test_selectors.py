@@ -6,7 +6,7 @@ import pytest
 
 from guard.config.codes import Code
 from guard.config.problems import Rejected
-from guard.config.selectors import expression, paired, selector
+from guard.config.selectors import expression, histogram, matchers, paired, selector
 from guard.core.policy import Matcher, MatchOp, Ratio
 
 
@@ -112,3 +112,38 @@ def test_an_expression_that_cannot_be_used_is_refused(text: object, code: Code) 
     with pytest.raises(Rejected) as caught:
         expression(text)
     assert caught.value.code is code
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["-" * 10_000 + "a", "a" + "+a" * 9_000, "(" * 10_000 + "a" + ")" * 10_000, 'a{b="' * 9_000],
+)
+def test_what_would_exhaust_the_parser_is_refused_before_it_is_parsed(text: str) -> None:
+    """Unbounded, the native parser ends the whole process."""
+    for read in (selector, expression, histogram, matchers):
+        with pytest.raises(Rejected, match="at most 20000 characters, 2000 of them outside"):
+            read(text)
+
+
+def test_what_just_fits_is_parsed() -> None:
+    assert expression("a" + "+a" * 999)
+    assert expression("-" * 1_999 + "a")
+    assert selector('a{b=~"' + "x|" * 9_000 + '"}')
+
+
+def test_a_long_quoted_text_without_its_end_is_not_taken_for_quoted() -> None:
+    with pytest.raises(Rejected, match="at most 20000"):
+        expression('a{b="' + "-" * 3_000)
+
+
+def test_a_message_shows_the_placeholder_that_was_written() -> None:
+    with pytest.raises(Rejected) as caught:
+        expression('foo{pod=~"$candidate"} bar{pod=~"$candidate"}')
+    assert "pod-of-the-guard" not in str(caught.value)
+    assert "$candidate" in caught.value.found
+
+
+def test_the_parsers_own_words_are_cut() -> None:
+    with pytest.raises(Rejected) as caught:
+        selector('a{b=~"' + "(" * 5_000 + '"}')
+    assert len(caught.value.action) < 200

@@ -132,3 +132,14 @@ def test_a_container_that_is_not_ready_has_no_users_however_often_it_is_probed()
     _, delta = advance(account, reading, NEW, BEGAN)
     assert isinstance(delta, Delta)
     assert (delta.bad, delta.total) == (0, 48)
+
+
+def test_machines_errors_never_become_users_errors_later() -> None:
+    """Ten machines' errors, and then ten users' good requests: none of the users failed."""
+    account, bad = None, []
+    for at, every, errors in [(100.0, 0, 0), (110.0, 5, 5), (120.0, 15, 5)]:
+        reading = Reading(float(every), float(errors), at, "scrape", machine=0.5, ahead=0)
+        account, delta = advance(account, reading, None, 100.0)
+        if isinstance(delta, Delta):
+            bad.append((delta.bad, delta.total))
+    assert bad == [(0, 0), (0, 5)]

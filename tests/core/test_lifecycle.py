@@ -251,6 +251,13 @@ def test_blindness_that_begins_just_before_the_deadline_holds_at_it() -> None:
     assert story.told == ["opened Blind"]
 
 
+def test_blindness_that_a_failure_ends_is_resolved_once_and_nothing_is_resumed() -> None:
+    story = begun()
+    story.judge(Verdict.BLIND, times=160)
+    story.judge(Verdict.FAIL)
+    assert sorted(story.told) == ["opened Blind", "opened RollingBack", "resolved SeeingAgain"]
+
+
 def test_blindness_never_acts_whatever_the_policy() -> None:
     for on in OnInconclusive:
         story = begun(on_inconclusive=on)

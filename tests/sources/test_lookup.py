@@ -121,8 +121,9 @@ async def test_every_trouble_is_temporary_or_permanent_and_echoes_no_body(
 async def test_a_closed_port_is_temporary(
     unused_tcp_port_factory: Callable[[], int], connect: Callable[[Address], Lookup]
 ) -> None:
-    lookup = connect(Address(f"http://127.0.0.1:{unused_tcp_port_factory()}"))
-    with pytest.raises(TemporaryError, match="ConnectionError"):
+    url = f"http://127.0.0.1:{unused_tcp_port_factory()}"
+    lookup = connect(Address(url))
+    with pytest.raises(TemporaryError, match=f"{url} cannot be reached: Connection refused"):
         await lookup.vector("vector")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from ssl import SSLError
 from typing import TYPE_CHECKING, Any, Final
@@ -70,9 +71,7 @@ async def connect(settings: Settings) -> Api:
         configuration.connection_pool_maxsize = CALLS_AT_ONCE + 3 * max(len(settings.namespaces), 1)
         client = await asyncio.to_thread(_client, configuration)
     except (_Unusable, *_FAILURES) as error:
-        where = settings.kubeconfig or "the pod's service account (and KUBECONFIG names no file)"
-        text = f"{where}: cannot be used: {_words(error)}"
-        raise ConfigurationError(text) from None
+        raise ConfigurationError(_no_cluster(settings.kubeconfig, error)) from None
     configuration.refresh_api_key_hook = _Refresh(load)
     return Api(client)
 
@@ -192,6 +191,18 @@ class _Refresh:
             configuration.api_key = (await _loaded(self._load)).api_key
         except _FAILURES as error:
             log.warning("token not renewed, the old one stays", why=_words(error))
+
+
+def _no_cluster(kubeconfig: Path | None, error: BaseException) -> str:
+    if kubeconfig:
+        return f"{kubeconfig}: cannot be used: {_words(error)}"
+    named = os.environ.get("KUBECONFIG")
+    why = f"KUBECONFIG={named} is no file" if named else "KUBECONFIG is not set"
+    return (
+        f"no cluster to reach: {why}, and the pod's service account cannot be used:"
+        f" {_words(error)} — set KUBECONFIG (or GUARD_KUBECONFIG) to a kubeconfig,"
+        " or run it in a pod"
+    )
 
 
 def _words(error: BaseException) -> str:

@@ -59,9 +59,7 @@ def build(
         at=at,
         current=held.revision,
         replicas=deployment.replicas,
-        revisions=tuple(
-            sorted((one.revision for one in replicasets), key=_age, reverse=True),
-        ),
+        revisions=tuple(sorted((one.revision for one in replicasets), key=_age, reverse=True)),
         pods=every,
         complete=observed and not _held(deployment) and _complete(deployment, held, every),
         observed=observed,

@@ -242,14 +242,21 @@ async def test_the_token_of_a_service_account_follows_its_file(
     assert said == ["bearer first", "bearer second"]
 
 
+@pytest.mark.parametrize(
+    ("named", "words"),
+    [(None, "KUBECONFIG is not set"), ("/nowhere/admin.conf", "KUBECONFIG=/nowhere/admin.conf is")],
+)
 async def test_outside_a_pod_and_without_a_kubeconfig_it_is_said_what_is_missing(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, named: str | None, words: str
 ) -> None:
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    if named:
+        monkeypatch.setenv("KUBECONFIG", named)
 
-    with pytest.raises(ConfigurationError, match="KUBECONFIG names no file"):
+    with pytest.raises(ConfigurationError, match=words) as caught:
         await connect(await asyncio.to_thread(Settings))
+    assert "set KUBECONFIG (or GUARD_KUBECONFIG) to a kubeconfig" in str(caught.value)
 
 
 # Proxies.
