@@ -59,6 +59,8 @@ class PauseIntent:
         narrow: bring up as few candidate pods as the platform can.
         decided_at: seconds since the epoch.
         previous: for the end: what the pause changed, as the record has it (see `GuardPause`).
+        after: when the pause before it ended, seconds since the epoch: it is marked as no earlier,
+            whatever this guard's clock says, so that nobody takes the one for the other.
     """
 
     workload: WorkloadId
@@ -67,6 +69,7 @@ class PauseIntent:
     decided_at: float
     narrow: bool = True
     previous: str = ""
+    after: float = 0.0
 
 
 class OutcomeKind(StrEnum):

@@ -105,6 +105,7 @@ def intent(state: State, now: float) -> PauseIntent:
         decided_at=now,
         narrow=case.policy.narrow,
         previous=state.previous,
+        after=state.resumed_at or 0.0,
     )
 
 
@@ -199,7 +200,10 @@ def _given_up(state: State, event: Judged, now: float) -> Step:
     why = "nothing is left to hold back" if event.complete else "the guard may not act here by now"
     pacing = Pacing.UNPACED if event.pause is None else Pacing.RESUMING
     text = f"not held again: {why}" if state.step else f"not paced: {why}"
-    return replace(state, pacing=pacing), (Note(now, "unpaced", text), Save())
+    # People have seen it held once, and count on it.
+    counted_on = state.step and not event.complete
+    told = (Tell(stories.not_paced(state, now, why)),) if counted_on else ()
+    return replace(state, pacing=pacing), (Note(now, "unpaced", text), Save(), *told)
 
 
 def _paused(state: State, event: Judged, now: float) -> Step:

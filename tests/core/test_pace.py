@@ -23,6 +23,7 @@ from guard.core.policy import (
     Step,
 )
 from guard.core.states import (
+    Facts,
     Hold,
     Note,
     Pacing,
@@ -403,6 +404,31 @@ def test_after_the_last_step_it_goes_on_to_all() -> None:
     assert not pace.reached(story.state, seen(4))
     story.judge(Verdict.PASS, times=12)
     assert story.phase is Phase.PROMOTED
+
+
+def test_a_later_pause_is_marked_as_no_earlier_than_the_end_of_the_one_before() -> None:
+    """By a guard whose clock is behind that of the guard before it."""
+    story = gone_on()
+    assert story.state.resumed_at is not None
+    assert pace.intent(story.state, BEGAN).after == story.state.resumed_at
+    story.take(PauseAnswered(Outcome(OutcomeKind.PATCHED, BEGAN)))
+    marked = replace(HELD, since=story.state.resumed_at)
+    story.judge(Verdict.PASS, pause=marked, complete=False)
+    assert story.state.pacing is Pacing.PAUSED
+
+
+@pytest.mark.parametrize("facts", [OBSERVING, replace(FACTS, paused=True)])
+def test_who_counts_on_a_later_step_is_told_that_it_is_not_held_there(facts: Facts) -> None:
+    story = gone_on()
+    story.judge(Verdict.WAIT, facts=facts, pause=None, complete=False)
+    assert story.state.pacing is Pacing.UNPACED
+    assert story.told == ["informed NotPaced"]
+
+
+def test_a_rollout_that_is_over_before_its_later_step_is_no_news() -> None:
+    story = gone_on()
+    story.judge(Verdict.WAIT, pause=None, complete=True)
+    assert (story.state.pacing, story.told) == (Pacing.UNPACED, [])
 
 
 def test_the_pause_that_was_just_ended_is_not_taken_for_the_next_one() -> None:

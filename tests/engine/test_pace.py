@@ -340,6 +340,29 @@ async def test_a_pause_that_is_refused_is_told_and_the_release_is_judged_all_the
     assert len(stage.cluster.named("pause")) == 1
 
 
+async def test_a_later_step_that_is_refused_is_told_and_the_release_goes_on(stage: Stage) -> None:
+    deployment = serving(stage, singly=True, pace=STEPS)
+    async with stage.guarding():
+        await held(stage, deployment)
+        stage.cluster.pause_refused = "an admission policy forbids it"
+        await stage.reaches(Phase.PROMOTED)
+    assert stage.channel.of("NotPaced")[0].body == "an admission policy forbids it"
+    assert len(stage.cluster.named("pause")) == 2
+
+
+async def test_a_later_step_that_is_not_answered_is_asked_for_again(stage: Stage) -> None:
+    deployment = serving(stage, singly=True, pace=STEPS)
+    async with stage.guarding() as guard:
+        await held(stage, deployment)
+        guard.connection.fail["pause"] = TemporaryError("no answer")
+        await stage.until(lambda: guard.connection.made["pause"] == 2)
+        guard.connection.fail.clear()
+        await stage.until(lambda: pacing(stage) is Pacing.PAUSED)
+        assert guard.connection.made["pause"] == 3
+        await stage.reaches(Phase.PROMOTED)
+    assert len(stage.notes("paused")) == 2
+
+
 async def test_a_guard_that_only_observes_holds_nothing(stage: Stage) -> None:
     deployment = serving(stage)
     deployment.label(Mode.OBSERVE)

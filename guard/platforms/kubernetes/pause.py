@@ -142,11 +142,12 @@ def owners_of(deployment: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
 
 def hold(deployment: Mapping[str, Any], intent: PauseIntent, now: float) -> list[Operation]:
     """Hold the rollout at the pods that it has."""
+    since = max(now, intent.after)
     metadata, spec = deployment["metadata"], deployment["spec"]
     found = of(deployment, intent.previous)
     if found is not None and found[0].in_force:
         # The pause of a candidate that this one took the place of: only its name changes.
-        written = Written(intent.candidate.hash, now, found[1].previous, found[1].owners)
+        written = Written(intent.candidate.hash, since, found[1].previous, found[1].owners)
         fields: Fields = {}
     else:
         fields = _held(spec, narrow=intent.narrow)
@@ -156,7 +157,7 @@ def hold(deployment: Mapping[str, Any], intent: PauseIntent, now: float) -> list
         mine = owners.of(metadata.get("managedFields") or (), fields)
         if found is not None:
             mine = owners.joined(mine, found[1].owners, left)
-        written = Written(intent.candidate.hash, now, previous, mine)
+        written = Written(intent.candidate.hash, since, previous, mine)
     annotations = {
         ANNOTATION_PAUSE: written.text(),
         ANNOTATION_GO_ON: by_hand(metadata, written.previous),

@@ -358,6 +358,19 @@ def test_what_a_pause_undone_in_part_left_behind_is_not_taken_for_the_teams_own(
     assert any("progressDeadlineSeconds" in entry["fields"] for entry in found[1].owners)
 
 
+@pytest.mark.parametrize("held_before", [False, True])
+def test_a_pause_is_marked_as_no_earlier_than_the_end_of_the_one_before_it(
+    held_before: bool,  # noqa: FBT001 - a row
+) -> None:
+    team = paced()
+    if held_before:
+        team = json_patched(team, pause.hold(team, PauseIntent(SHOP, "u1", GOOD, NOW), NOW))
+    held = json_patched(team, pause.hold(team, replace(PAUSE, after=NOW + 60.0), NOW))
+    found = pause.of(held)
+    assert found is not None
+    assert found[0].since == NOW + 60.0
+
+
 def test_a_label_that_a_person_took_off_lets_it_go_with_all_that_was_changed() -> None:
     team = paced()
     held = json_patched(team, pause.hold(team, PAUSE, NOW))
