@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from guard.cli import live_pace
 from guard.cli.live_findings import LiveFinding, LiveKind
+from guard.config import regexes
 from guard.core.errors import GuardError
 from guard.core.evidence.mixtures import missing_to_pass
 from guard.core.policy import (
@@ -215,7 +216,7 @@ def _asks_for(matcher: Matcher) -> bool:
         case MatchOp.EQUAL:
             return matcher.value != ""
         case MatchOp.REGEX:
-            return re.fullmatch(matcher.value, "") is None
+            return not regexes.matches(matcher.value, "")
         case _:
             return False
 

@@ -7,13 +7,13 @@ pods' own /metrics. So only what both understand alike is let through.
 from __future__ import annotations
 
 import re
-import warnings
 from typing import Any, Final
 
 import promql_parser as promql
 
 from guard.config.codes import Code
 from guard.config.problems import Rejected, show
+from guard.config.regexes import compiled
 from guard.core.policy import Matcher, MatchOp, Ratio, Selector
 
 _OPS: Final = {
@@ -177,17 +177,5 @@ def _parse(text: str, code: Code, expected: str, written: str | None = None) -> 
 def _matcher(raw: Any) -> Matcher:
     op = _OPS[str(raw.op)]
     if op in _REGEXES:
-        _portable(raw.value)
+        compiled(raw.value)
     return Matcher(raw.name, op, raw.value)
-
-
-def _portable(regex: str) -> None:
-    """Refuse a regular expression that the guard would not read as Prometheus does."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", FutureWarning)
-            re.compile(regex)
-    except (re.error, FutureWarning, RecursionError, OverflowError) as error:
-        expected = "a regular expression that RE2 and Python read alike"
-        action = f"write it with plain classes such as [0-9] ({error})"
-        raise Rejected(Code.REGEX_UNSUPPORTED, show(regex), expected, action) from None

@@ -6,11 +6,11 @@ of the target are not there yet: they count as satisfied by the pod's identity.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from guard.config import regexes
 from guard.core.policy import Matcher, MatchOp, Selector
 from guard.core.samples import NoData, NoDataReason
 
@@ -34,7 +34,7 @@ class _Test:
     label: str
     negative: bool
     value: str
-    pattern: re.Pattern[str] | None
+    pattern: Any
 
     def __call__(self, labels: Mapping[str, str]) -> bool:
         found = labels.get(self.label, "")
@@ -103,7 +103,6 @@ def _test(matcher: Matcher, hidden: _Labels) -> _Test:
         label = bare
     pattern = None
     if matcher.op in {MatchOp.REGEX, MatchOp.NOT_REGEX}:
-        # PromQL's regular expressions are anchored, and a dot matches any character.
-        pattern = re.compile(matcher.value, re.DOTALL)
+        pattern = regexes.compiled(matcher.value)
     negative = matcher.op in {MatchOp.NOT_EQUAL, MatchOp.NOT_REGEX}
     return _Test(label, negative, matcher.value, pattern)

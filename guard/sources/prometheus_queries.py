@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from guard.config import regexes
 from guard.core.buckets import bucket_pattern
 from guard.core.policy import Latency, Matcher, MatchOp
 from guard.sources.prometheus_answers import NAME
@@ -78,7 +79,7 @@ def _loosened(matcher: Matcher) -> Matcher | None:
             return Matcher(matcher.label, MatchOp.REGEX, f"(?:{value})|")
         case MatchOp.NOT_EQUAL if not value:
             return None
-        case MatchOp.NOT_REGEX if re.fullmatch(value, ""):
+        case MatchOp.NOT_REGEX if regexes.matches(value, ""):
             return None
         case _:
             return matcher

@@ -8,11 +8,11 @@ one container, or two replicas whose label a proxy leaves in place, are two targ
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from guard.config import regexes
 from guard.core.counting import CLOCK_SKEW
 from guard.core.policy import Latency, Matcher, MatchOp, Selector
 from guard.core.samples import NoData, NoDataReason, Reading
@@ -242,7 +242,7 @@ class _Test:
     """One matcher against a series as Prometheus has it. An absent label reads as empty."""
 
     matcher: Matcher
-    pattern: re.Pattern[str] | None
+    pattern: Any
 
     def __call__(self, labels: Mapping[str, str]) -> bool:
         found = labels.get(self.matcher.label, "")
@@ -255,9 +255,7 @@ class _Test:
 @lru_cache(maxsize=1024)
 def tests_of(selector: Selector) -> tuple[_Test, ...]:
     """A selector's matchers, to be called with a series' labels."""
-    regexes = {MatchOp.REGEX, MatchOp.NOT_REGEX}
-    # PromQL's regular expressions are anchored, and a dot matches any character.
+    by_regex = {MatchOp.REGEX, MatchOp.NOT_REGEX}
     return tuple(
-        _Test(m, re.compile(m.value, re.DOTALL) if m.op in regexes else None)
-        for m in selector.matchers
+        _Test(m, regexes.compiled(m.value) if m.op in by_regex else None) for m in selector.matchers
     )

@@ -54,9 +54,15 @@ def test_a_selector_without_metric_or_syntax_is_refused() -> None:
     assert refused('x{a=~"("}') is Code.SELECTOR_INVALID
 
 
-def test_a_regular_expression_that_only_one_reader_understands_is_refused() -> None:
-    assert refused('x{a=~"[[:digit:]]"}') is Code.REGEX_UNSUPPORTED
-    assert refused('x{a=~"a\\\\z"}') is Code.REGEX_UNSUPPORTED
+@pytest.mark.parametrize("regex", ["a++", "x{1001}"])
+def test_a_regular_expression_that_prometheus_does_not_know_is_refused(regex: str) -> None:
+    """The parser at hand knows more than RE2."""
+    assert refused(f'x{{a=~"{regex}"}}') is Code.REGEX_UNSUPPORTED
+
+
+@pytest.mark.parametrize("regex", ["[[:digit:]]+", "\\\\d+z", "(?i)X", "\\\\p{Greek}"])
+def test_a_regular_expression_of_re2s_own_is_taken(regex: str) -> None:
+    assert selector(f'x{{a=~"{regex}"}}').matchers
 
 
 def test_bad_of_another_metric_needs_no_matchers_of_total() -> None:

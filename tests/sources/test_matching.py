@@ -87,3 +87,26 @@ def test_a_metric_without_any_label_is_said_to_have_none() -> None:
     answer = compiled(selector('m{code="503"}')).unknown_label([{}])
     assert answer is not None
     assert "there is no label at all" in answer.detail
+
+
+@pytest.mark.parametrize(
+    ("regex", "value", "selected"),
+    [
+        ("5..", "503", True),
+        ("5..", "5031", False),
+        ("5.+", "5\n03", True),
+        ("[[:digit:]]+", "503", True),
+        (r"\\d+", "٣", False),  # Python's own \d is any script's digit.
+        ("é.", "é😀", True),
+        ("(?i)GET", "get", True),
+    ],
+)
+def test_regular_expressions_are_prometheus_own(regex: str, value: str, selected: bool) -> None:  # noqa: FBT001 - a row
+    match = compiled(selector(f'x{{a=~"{regex}",b!~"{regex}"}}'))
+    assert match({"a": value, "b": "" if selected else value}) is selected
+
+
+def test_no_regular_expression_takes_long_on_what_a_pod_exposes() -> None:
+    """Python's own needs 4 times as long for every two characters more."""
+    match = compiled(selector('x{a=~"(a+)+$"}'))
+    assert match({"a": "a" * 10_000 + "!"}) is False
