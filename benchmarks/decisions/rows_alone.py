@@ -23,6 +23,8 @@ RUNS = 20_000
 SOME = 2_000
 DEADLINE = 900
 """Seconds after which a policy's own deadline ends a rollout."""
+BAKE = 120.0
+"""Seconds that a policy's own bake takes."""
 ORACLE = {
     p: math.log(100) / (p * math.log(p / P0) + (1 - p) * math.log((1 - p) / (1 - P0)))
     for p in (0.02, 0.05, 0.2, 0.5)
@@ -50,7 +52,7 @@ def false_aborts(effort: Effort) -> Iterator[Row]:
         lambda seed: _aborted(Dice(seed).course(10.0, drift(0.001, P0, HORIZON), HORIZON)), SOME
     )
     yield share("false aborts, drifting from 0.1% to p0", "10/s", hits, "<= 0.6%")
-    hits = effort.many(lambda seed: _aborted(_with_gaps(Dice(seed))), SOME)
+    hits = effort.many(lambda seed: _aborted(_with_gaps(Dice(seed))), 4 * SOME)
     yield share("false aborts at p0, a third of the polls missed", "10/s", hits, "<= 0.6%")
 
 
@@ -197,7 +199,7 @@ def promotions(effort: Effort) -> Iterator[Row]:
                     pass_at(Dice(seed).clustered(n, 2 * P0, f, 5.0, (HORIZON, 1.0)), bound(c))
                     < NEVER
                 ),
-                SOME // 2,
+                2 * SOME,
             )
             yield share(
                 figure, f"clusters φ = {phi:g} over 5 s, k = {k}, {rate:g}/s", hits, "<= 1%"
@@ -233,10 +235,13 @@ def tight(effort: Effort) -> Iterator[Row]:
     fixed = bound(p0=0.001)
     for ratio, goal in ((0.0002, ">= 98%"), (0.002, "<= 2%")):
         hits = effort.many(
-            lambda seed, p=ratio: pass_at(Dice(seed).series(20.0, p, HORIZON), fixed) < NEVER,
-            SOME // 4,
+            lambda seed, p=ratio: (
+                pass_at(Dice(seed).series(20.0, p, HORIZON), fixed, floor=BAKE) < NEVER
+            ),
+            SOME // 4 if ratio < 0.001 else 2 * SOME,
         )
-        yield share("p0 = 0.1%, 20/s: promoted", f"truth {ratio:.2%}", hits, goal)
+        case = f"truth {ratio:.2%}, a bake of 2 min"
+        yield share("p0 = 0.1%, 20/s: promoted", case, hits, goal)
 
 
 def several_checks(effort: Effort) -> Iterator[Row]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 STEP = 120.0
 """Seconds between two marks of history."""
 PODS = 5
-RUNS = 400
+RUNS = 1_000
 SECONDS = 930
 """The default deadline, 15 min, from when the last of the pods is ready."""
 

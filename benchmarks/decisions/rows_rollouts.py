@@ -55,7 +55,7 @@ def outlasting(effort: Effort) -> Iterator[Row]:
     """Yield incidents that outlast the stable pods, and candidates that alone are bad."""
     slow, fast = "one of 5 pods a minute, 10/s", "all replaced in 4 s, 50/s"
     for bad, limit, quick in ((0.1, "<= 13%", "<= 2%"), (0.3, "<= 3%", "<= 0.5%")):
-        found = effort.many(lambda s, b=bad: _slowly(s, b), RUNS)
+        found = effort.many(lambda s, b=bad: _slowly(s, b), RUNS if bad < 0.2 else RUNS * 3)
         case = f"0.5 → {bad:.0%}, {slow}, onset in the first 4 min: aborts"
         yield share("shared incident that outlasts stable", case, _undone(found), limit)
         found = effort.many(lambda s, b=bad: _quickly(s, b), RUNS if bad < 0.2 else RUNS * 2)
