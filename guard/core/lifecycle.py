@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from guard.core import pace, stories, watching
+from guard.core import pace, stories, suspension, watching
 from guard.core.actions import Intent, OutcomeKind
 from guard.core.findings import Reason, Verdict
 from guard.core.obstacles import obstacle
@@ -38,8 +38,6 @@ from guard.core.states import (
 
 CLOCK_STEP_AT_MOST = 15.0
 """Seconds by which one tick moves the bake clock: a gap in which nobody judged is no baking."""
-LEFT_AFTER_SUSPENDED = 24 * 3600.0
-"""A rollout at 0 replicas is left after a day (architecture.md, Clocks)."""
 ALL_READY = "every candidate pod is ready"
 """The timeline's words where baking begins with all pods; at the first pods it says how many."""
 VERIFY_WITHIN = 600.0
@@ -71,12 +69,13 @@ def _judged(state: State, event: Event, now: float) -> Step:
     assert isinstance(event, Judged)
     if event.replicas == 0:
         return _suspended(state, now)
-    state, paced = pace.look(replace(state, suspended_since=None), event, now)
+    state, back = suspension.end(state, now)
+    state, paced = pace.look(state, event, now)
     state = _tick_clock(state, pace.of_its_step(state, event), now)
     state = replace(state, verdict=event.judgement.verdict, text=event.judgement.text)
     state, blind = _blindness(state, event, now)
     after, more = _verdict(state, event, now)
-    return after, paced + blind + more
+    return after, back + paced + blind + more
 
 
 def _verdict(state: State, event: Judged, now: float) -> Step:
@@ -233,7 +232,7 @@ def _closed(state: State, now: float) -> tuple[Command, ...]:
         return (Tell(stories.late_over(state, now)),) if state.told_fail else ()
     if state.phase is not Phase.HELD or state.hold is Hold.BLIND:
         return ()
-    return (Tell(stories.resumed(state, now)),)
+    return (Tell(stories.hold_over(state, now, "it is being rolled back")),)
 
 
 def _told_only(state: State, now: float, text: str) -> Step:
@@ -299,12 +298,9 @@ def _blindness(state: State, event: Judged, now: float) -> Step:
 
 
 def _suspended(state: State, now: float) -> Step:
-    if state.suspended_since is None:
-        suspended = replace(state, suspended_since=now, clock_at=None)
-        return suspended, (Note(now, "suspended", "0 replicas: nothing to judge"), Save())
-    if now - state.suspended_since >= LEFT_AFTER_SUSPENDED:
+    if suspension.lasts_too_long(state, now):
         return _end(state, Phase.LEFT, now, "0 replicas for 24 h")
-    return state, ()
+    return suspension.begin(state, now)
 
 
 # Watching, and rolling back.

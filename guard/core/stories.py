@@ -32,6 +32,13 @@ _END_REASONS = {
     Phase.LEFT: "Left",
     Phase.ROLLBACK_FAILED: "RollbackFailed",
 }
+_HOW_OVER = {
+    Phase.SUPERSEDED: "another template took its place",
+    Phase.LEFT: "it is not the guard's to judge any longer",
+    Phase.UNPROVEN: "it ends unproven",
+    Phase.PROMOTED: "it is promoted",
+}
+"""Ends that a held rollout can come to."""
 
 
 def release(case: Case) -> str:
@@ -85,7 +92,7 @@ def failed_only_told(state: State, now: float) -> Notice:
         Stage.INFORMED,
         Severity.CRITICAL,
         "Failed",
-        f"{state.case.service}: release {release(state.case)} failed and is serving "
+        f"{state.case.service}: release {release(state.case)} {_failed(state).lower()} "
         f"(on_fail: notify, nothing was changed){_where(state)}",
         state.text,
     )
@@ -98,7 +105,7 @@ def held(state: State, now: float, *, again: bool = False) -> Notice:
         Hold.SHARED: "has trouble that is not clearly its own: held, nothing was changed",
         Hold.BLIND: "cannot be measured: held, nothing was changed",
         Hold.INCONCLUSIVE: "too little evidence at the deadline: held, nothing was changed",
-    }.get(state.hold or Hold.SHARED, "FAILED AND IS SERVING: held, nothing was changed")
+    }.get(state.hold or Hold.SHARED, f"{_failed(state)}: held, nothing was changed")
     return _notice(
         state,
         now,
@@ -109,6 +116,11 @@ def held(state: State, now: float, *, again: bool = False) -> Notice:
         state.text,
         suffix=_held_suffix(state),
     )
+
+
+def _failed(state: State) -> str:
+    ready, _ = state.beside
+    return "FAILED AND IS SERVING" if ready else "failed, none of its pods is ready"
 
 
 def where(state: State) -> str:
@@ -172,6 +184,20 @@ def resumed(state: State, now: float) -> Notice:
     )
 
 
+def hold_over(state: State, now: float, why: str) -> Notice:
+    """The hold ended with the judging itself; `why` says how."""
+    return _notice(
+        state,
+        now,
+        Stage.RESOLVED,
+        Severity.INFO,
+        "HoldOver",
+        f"{state.case.service}: release {release(state.case)} is no longer held: {why}",
+        state.text,
+        suffix=_held_suffix(state),
+    )
+
+
 def blind(state: State, now: float) -> Notice:
     """Blindness outlasted the patience."""
     since = now - (state.blind_since if state.blind_since is not None else now)
@@ -210,7 +236,7 @@ def ended(before: State, after: State, now: float, recovery: str) -> tuple[Notic
     if after.phase is Phase.ROLLBACK_FAILED:
         notices.append(_taken_over(after, now))
     if before.phase is Phase.HELD and before.hold is not Hold.BLIND:
-        notices.append(resumed(before, now))
+        notices.append(hold_over(before, now, _HOW_OVER[after.phase]))
     if before.blind_told:
         notices.append(seeing(before, now))
     return tuple(notices)

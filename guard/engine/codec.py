@@ -67,6 +67,7 @@ def head(record: Record) -> dict[str, Any]:
         "elapsed": state["elapsed"],
         "pacing": state["pacing"],
         "beside": state["beside"],
+        "suspended_since": state["suspended_since"],
         "findings": _explained(record, dumped["findings"]),
         "timeline": dumped["timeline"],
         "intent": state["intent"],

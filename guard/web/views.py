@@ -122,7 +122,7 @@ def card(head: Head) -> Card:
         owner=head["owner"],
         workload=f"{workload['platform']}/{workload['namespace']}/{workload['name']}",
         kind=workload["kind"],
-        phase=words.HOLDS[hold] if hold else words.PHASES[phase],
+        phase=_phase(head, phase, hold),
         verdict=words.VERDICTS[Verdict(head["verdict"])],
         sentence=head["text"],
         candidate=_revision(head["candidate"]),
@@ -145,6 +145,15 @@ def card(head: Head) -> Card:
         needs_person=_needs_person(head, phase),
         rank=_rank(phase, hold),
     )
+
+
+def _phase(head: Head, phase: Phase, hold: Hold | None) -> words.Words:
+    ready, _ = head["beside"]
+    return words.of(phase, hold, ready=ready, suspended=_suspended(head, phase))
+
+
+def _suspended(head: Head, phase: Phase) -> bool:
+    return phase in _JUDGING and head.get("suspended_since") is not None
 
 
 def _needs_person(head: Head, phase: Phase) -> bool:
@@ -220,7 +229,9 @@ def _clock(head: Head, phase: Phase) -> Clock | None:
         return None
     elapsed, bake, deadline = head["elapsed"], head["bake"], head["deadline"]
     judged = f"Judged for {duration(elapsed)}"
-    if phase is Phase.HELD:
+    if _suspended(head, phase):
+        text = f"{judged}. The clock stands still at 0 replicas."
+    elif phase is Phase.HELD:
         text = f"{judged}. The clock stands still while it is held."
     elif phase is Phase.PROGRESSING:
         text = "The clock starts when all new pods are ready."

@@ -6,7 +6,7 @@ test holds that none of their members goes without words.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from guard.core.actions import OutcomeKind
@@ -33,6 +33,15 @@ class Words:
     todo: str = ""
     tone: str = "quiet"
 
+
+SERVING: Final = "This release failed and is still serving."
+NOT_SERVING: Final = "This release failed. None of its pods is ready, so no user meets it."
+
+SUSPENDED: Final = Words(
+    "Suspended: 0 replicas",
+    "The workload has no pods, so there is nothing to judge. Judging goes on when it is scaled up.",
+    tone="quiet",
+)
 
 PHASES: Final[dict[Phase, Words]] = {
     Phase.PROGRESSING: Words(
@@ -127,21 +136,20 @@ HOLDS: Final[dict[Hold, Words]] = {
     ),
     Hold.OBSERVE: Words(
         "Held: failed, the guard only observes",
-        "This release failed and is still serving. The guard would have rolled it back, but in "
-        "mode observe it changes nothing.",
+        f"{SERVING} The guard would have rolled it back, but in mode observe it changes nothing.",
         f"Go back by hand. To let the guard do it next time, set the label {LABEL_MODE}=act on "
         "the workload.",
         tone="bad",
     ),
     Hold.POLICY: Words(
         "Held: failed, the policy says hold",
-        "This release failed and is still serving. Its policy leaves the decision to you.",
+        f"{SERVING} Its policy leaves the decision to you.",
         "Go back by hand, or release a fix.",
         tone="bad",
     ),
     Hold.NO_KNOWN_GOOD: Words(
         "Held: failed, nothing known good",
-        "This release failed and is still serving. The guard has seen no revision of this "
+        f"{SERVING} The guard has seen no revision of this "
         "workload serve well, so it knows none that is safe to return to.",
         "Choose the revision to go back to yourself, or release a fix.",
         tone="bad",
@@ -155,14 +163,14 @@ HOLDS: Final[dict[Hold, Words]] = {
     ),
     Hold.ONCE: Words(
         "Held: failed again after a rollback",
-        "The guard rolled this revision back before, and it was applied again. The guard does "
-        "not fight whoever applies it: it is serving.",
+        f"{SERVING} The guard rolled this revision back before, and it was applied again. The "
+        "guard does not fight whoever applies it.",
         "Find who or what re-applies it (a pipeline, a GitOps controller) and change it there.",
         tone="bad",
     ),
     Hold.CIRCUIT_BREAKER: Words(
         "Held: failed, circuit breaker open",
-        "This release failed and is still serving. So many workloads were rolled back lately "
+        f"{SERVING} So many workloads were rolled back lately "
         "that the guard takes none back by itself any more: the cause may be bigger than one "
         "release.",
         "Look for a common cause first. Then go back by hand where it is right.",
@@ -170,22 +178,20 @@ HOLDS: Final[dict[Hold, Words]] = {
     ),
     Hold.MIGRATION: Words(
         "Held: failed, it runs a migration",
-        "This release failed and is still serving. It changes a database, and the old revision "
+        f"{SERVING} It changes a database, and the old revision "
         "may not run on what the migration left.",
         "Release a fix, or go back by hand if you know that the old revision can run.",
         tone="bad",
     ),
     Hold.PAUSED: Words(
         "Held: failed, paused by a person",
-        "This release failed and is still serving. Someone paused the workload, so it stays "
-        "theirs.",
+        f"{SERVING} Someone paused the workload, so it stays theirs.",
         "Resume the workload or go back by hand.",
         tone="bad",
     ),
     Hold.NO_RIGHTS: Words(
         "Held: failed, the guard may not act",
-        "This release failed and is still serving. The platform does not let the guard change "
-        "this workload.",
+        f"{SERVING} The platform does not let the guard change this workload.",
         "Go back by hand. Then give the guard the right to patch this workload.",
         tone="bad",
     ),
@@ -197,6 +203,19 @@ VERDICTS: Final[dict[Verdict, Words]] = {
     Verdict.FAIL: Words("FAIL", tone="bad"),
     Verdict.BLIND: Words("BLIND", tone="blind"),
 }
+
+
+def of(phase: Phase, hold: Hold | None, *, ready: int, suspended: bool) -> Words:
+    """The words for a rollout; `ready` is how many of its pods are."""
+    if suspended:
+        return SUSPENDED
+    if hold is None:
+        return PHASES[phase]
+    found = HOLDS[hold]
+    if ready:
+        return found
+    return replace(found, meaning=found.meaning.replace(SERVING, NOT_SERVING))
+
 
 MODES: Final[dict[Mode, Words]] = {
     Mode.OFF: Words("off", "The guard leaves this workload alone."),

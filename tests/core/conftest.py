@@ -64,6 +64,7 @@ def judged(verdict: Verdict, text: str = "", **more: Any) -> Judged:
     hold = more.pop("hold", False)
     judgement = Judgement(verdict, findings, hold=hold, text=text or f"it is {verdict.value}")
     given: dict[str, Any] = {"facts": FACTS, "pods_ready": True, "complete": True, "replicas": 4}
+    given["beside"] = (4, 0)
     return Judged(judgement, **{**given, **more})
 
 

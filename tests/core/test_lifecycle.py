@@ -156,7 +156,7 @@ def test_observing_it_says_what_it_would_have_done() -> None:
     # A person gives it leave to act while it still fails.
     story.judge(Verdict.FAIL)
     assert story.phase is Phase.ROLLING_BACK
-    assert story.told == ["opened WouldRollBack", "opened RollingBack", "resolved Resumed"]
+    assert story.told == ["opened WouldRollBack", "opened RollingBack", "resolved HoldOver"]
 
 
 # Holding.
@@ -276,6 +276,8 @@ def test_scaled_to_0_a_rollout_is_suspended_and_goes_on_when_it_comes_back() -> 
     story.judge(Verdict.WAIT, times=10, replicas=0)
     assert story.notes.count("suspended") == 1
     story.judge(Verdict.WAIT, times=2)
+    assert story.notes.count("resumed") == 1
+    assert story.state.suspended_since is None
     assert story.state.elapsed == before + 1.0
 
 
@@ -368,7 +370,7 @@ def test_a_person_a_newer_release_or_a_deletion_ends_it_and_is_no_failure(
     story.take(event)
     assert story.phase is phase
     assert all(notice.severity != "critical" for notice in story.notices)
-    assert ("resolved Resumed" in story.told) == held
+    assert ("resolved HoldOver" in story.told) == held
 
 
 def test_an_end_knows_no_event() -> None:

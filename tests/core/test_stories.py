@@ -15,7 +15,9 @@ from tests.core.conftest import BAD, BEGAN, GOOD, case
 NOW = BEGAN + 60.0
 CASE = case()
 INTENT = Intent("i", CASE.workload, "u", BAD, GOOD, NOW, "cause")
-STATE = State(CASE, Phase.BAKING, BEGAN, text="12 of 40 requests failed", intent=INTENT)
+STATE = State(
+    CASE, Phase.BAKING, BEGAN, text="12 of 40 requests failed", intent=INTENT, beside=(2, 2)
+)
 KEY = "kubernetes/shop/auth@new#2"
 
 
@@ -113,6 +115,28 @@ def test_a_hold_says_what_it_is_and_that_nothing_was_changed(
     )
 
 
+@pytest.mark.parametrize("hold", [Hold.POLICY, Hold.CIRCUIT_BREAKER])
+def test_of_a_failed_release_without_a_ready_pod_nobody_is_told_that_it_serves(hold: Hold) -> None:
+    state = replace(STATE, phase=Phase.HELD, hold=hold, beside=(0, 2))
+    said = "failed, none of its pods is ready"
+    assert f"{said}: held, nothing was changed" in stories.held(state, NOW).title
+    assert f"{said} (on_fail: notify" in stories.failed_only_told(state, NOW).title
+
+
+@pytest.mark.parametrize(
+    ("end", "why"),
+    [
+        (Phase.SUPERSEDED, "another template took its place"),
+        (Phase.LEFT, "it is not the guard's to judge any longer"),
+    ],
+)
+def test_a_hold_that_ends_with_the_judging_says_how(end: Phase, why: str) -> None:
+    was = replace(STATE, phase=Phase.HELD, hold=Hold.POLICY)
+    told = stories.ended(was, replace(STATE, phase=end), NOW, "")[1]
+    assert (told.key, told.stage) == (stories.held(was, NOW).key, Stage.RESOLVED)
+    assert told.title.endswith(f"is no longer held: {why}")
+
+
 def test_a_hold_that_is_told_again_is_an_update_of_the_same_story() -> None:
     state = replace(STATE, phase=Phase.HELD, hold=Hold.SHARED)
     first, again = stories.held(state, NOW), stories.held(state, NOW, again=True)
@@ -189,7 +213,7 @@ def test_a_failed_rollback_pages_anew_and_closes_the_story_it_takes_over() -> No
 def test_an_end_resolves_every_story_that_was_open() -> None:
     held = replace(STATE, phase=Phase.HELD, hold=Hold.SHARED, blind_told=True)
     told = stories.ended(held, replace(STATE, phase=Phase.SUPERSEDED), NOW, "")
-    assert [notice.reason for notice in told] == ["Superseded", "Resumed", "SeeingAgain"]
+    assert [notice.reason for notice in told] == ["Superseded", "HoldOver", "SeeingAgain"]
     blind = replace(held, hold=Hold.BLIND)
     told = stories.ended(blind, replace(STATE, phase=Phase.SUPERSEDED), NOW, "")
     assert [notice.reason for notice in told] == ["Superseded", "SeeingAgain"]

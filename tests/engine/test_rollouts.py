@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from guard.core import lifecycle
+from guard.core import suspension
 from guard.core.actions import Rights
 from guard.core.errors import PermanentError, TemporaryError
 from guard.core.notices import Severity
@@ -423,7 +423,7 @@ async def test_scaled_to_nothing_and_back_the_rollout_goes_on(stage: Stage) -> N
 async def test_left_after_a_day_without_pods_it_is_judged_anew_when_they_come_back(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lifecycle, "LEFT_AFTER_SUSPENDED", 60.0)
+    monkeypatch.setattr(suspension, "LEFT_AFTER", 60.0)
     auth = stage.cluster.create_serving()
     async with stage.guarding():
         auth.apply("bad")

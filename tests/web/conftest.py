@@ -136,7 +136,7 @@ def record(
         began_at=NOW - began,
         policy=Policy(service, "team-identity", ()),
     )
-    state = State(case, phase, since=NOW - began)
+    state = State(case, phase, since=NOW - began, beside=(2, 2))
     note = Note(case.began_at, "began", f"{new.hash} ({', '.join(new.images)})")
     return Record(state, Mode.ACT, Frame(case.began_at), timeline=(note,))
 

@@ -143,6 +143,7 @@ class Rollout(Model):
     elapsed: float
     pacing: Pacing
     beside: tuple[int, int]
+    suspended_since: float | None
     findings: list[Finding]
     timeline: list[Note]
     intent: Intent | None

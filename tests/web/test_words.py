@@ -66,6 +66,22 @@ def test_a_hold_after_a_failure_says_that_it_is_serving() -> None:
             assert "Nothing was changed." in said.meaning
 
 
+def test_of_a_failed_release_without_a_ready_pod_no_page_says_that_it_serves() -> None:
+    for hold, said in words.HOLDS.items():
+        shown = words.of(Phase.HELD, hold, ready=0, suspended=False)
+        if words.SERVING in said.meaning:
+            assert words.NOT_SERVING in shown.meaning
+            assert "serving" not in shown.meaning
+            assert words.of(Phase.HELD, hold, ready=1, suspended=False) == said
+        else:
+            assert shown == said
+
+
+def test_at_0_replicas_nothing_is_said_to_bake() -> None:
+    assert words.of(Phase.BAKING, None, ready=0, suspended=True) is words.SUSPENDED
+    assert words.of(Phase.BAKING, None, ready=0, suspended=False) is words.PHASES[Phase.BAKING]
+
+
 def test_no_colour_is_used_that_has_no_sign() -> None:
     assert {said.tone for said in EVERY} <= TONES
     layout = _sources()["layout.html"]
