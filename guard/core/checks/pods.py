@@ -129,6 +129,8 @@ def find(state: PodsState, tick: Tick) -> Finding:
             return _found(state, tick, pods, worst, hold=hold)
     text = f"{ready} of {due} pods ready"
     if ready < due:
+        waits = next((words for pod in pods if (words := _waits(state, tick, pod))), "")
+        text = f"{text}; {waits}" if waits else text
         return _found(state, tick, pods, (Verdict.WAIT, Reason.NOT_READY_YET, text))
     return _found(state, tick, pods, (Verdict.PASS, Reason.INSIDE_BOUND, text))
 
@@ -145,11 +147,30 @@ def _troubles(state: PodsState, tick: Tick, pod: Pod) -> list[Trouble]:
     return [trouble for trouble in found if trouble is not None]
 
 
+def _lasted(state: PodsState, tick: Tick, pod: Pod, container: Container) -> float:
+    """Seconds for which a container has waited with one word."""
+    key = f"{pod.uid}/{container.name}/{_group(container)}"
+    return tick.at - state.since.get(key, tick.at)
+
+
+def _words(pod: Pod, container: Container) -> str:
+    where = f"{pod.name}, container {container.name}: {container.waiting}"
+    return f"{where} ({container.message})" if container.message else where
+
+
+def _waits(state: PodsState, tick: Tick, pod: Pod) -> str:
+    """What keeps a pod from being ready, in the platform's words; the longest wait first."""
+    waiting = [c for c in pod.containers if c.waiting and not pod.ready]
+    if not waiting:
+        return ""
+    longest = max(waiting, key=lambda one: _lasted(state, tick, pod, one))
+    return f"{_words(pod, longest)} for {_lasted(state, tick, pod, longest):.0f} s"
+
+
 def _waiting(state: PodsState, tick: Tick, pod: Pod, container: Container) -> Trouble | None:
     word = container.waiting or ""
-    lasted = tick.at - state.since.get(f"{pod.uid}/{container.name}/{_group(container)}", tick.at)
-    where = f"{pod.name}, container {container.name}: {word}"
-    text = f"{where} ({container.message})" if container.message else where
+    lasted = _lasted(state, tick, pod, container)
+    text = _words(pod, container)
     if word in IMAGE_INVALID:
         return Verdict.FAIL, Reason.IMAGE_INVALID, text
     if word in IMAGE_ABSENT or (word in IMAGE_PULL and _not_found(container.message.lower())):
@@ -211,6 +232,8 @@ def _late(state: PodsState, tick: Tick, pod: Pod) -> Trouble | None:
     if pod.ready_at is not None or pod.ready or waited < within:
         return None
     text = f"{pod.name} is not ready {waited:.0f} s after it was created, allowed are {within:.0f}"
+    waits = _waits(state, tick, pod)
+    text = f"{text}; {waits}" if waits else text
     return Verdict.FAIL, Reason.NOT_READY_IN_TIME, text
 
 

@@ -168,7 +168,38 @@ def test_the_second_non_zero_exit_of_one_container_is_a_crash_loop() -> None:
 def test_exits_between_two_snapshots_are_counted_by_the_restart_count() -> None:
     told = Told()
     told.at(2, crashed(1, BEGAN + 1))
-    assert told.at(60, crashed(4, BEGAN + 50)).answer is Verdict.FAIL
+    found = told.at(60, crashed(4, BEGAN + 50))
+    assert found.answer is Verdict.FAIL
+    assert "Error, exit code 1, 4 times" in found.text
+
+
+@pytest.mark.parametrize(("at", "counts"), [(-1.5, False), (-0.5, True), (0.5, True)])
+def test_an_exit_about_when_the_rollout_began_is_its_own(at: float, counts: bool) -> None:  # noqa: FBT001 - a row
+    """The kubelet writes whole seconds, so that it may seem up to one earlier."""
+    told = Told(replicas=2)
+    found = told.at(2, crashed(1, BEGAN + at), crashed(1, BEGAN + at, uid="b"))
+    assert (found.answer is Verdict.FAIL) is counts
+
+
+def test_what_keeps_a_pod_from_being_ready_is_told_before_it_decides() -> None:
+    told = Told()
+    shown = waiting("ImagePullBackOff", "failed to resolve: no such host")
+    told.at(2, shown)
+    words = "auth-a, container app: ImagePullBackOff (failed to resolve: no such host) for"
+    found = told.at(40, shown)
+    assert (found.answer, found.text) == (Verdict.WAIT, f"0 of 1 pods ready; {words} 38 s")
+    late = told.at(300, shown)
+    assert late.reason is Reason.NOT_READY_IN_TIME
+    assert late.text.endswith(f"allowed are 300; {words} 298 s")
+
+
+def test_of_several_waits_the_longest_is_told() -> None:
+    told = Told(replicas=2)
+    first, second = waiting("ContainerCreating"), waiting("PodInitializing", uid="b")
+    told.at(2, pod("a"), second)
+    both = pod("c", containers=(*first.containers, Container("b", waiting="PodInitializing")))
+    told.at(3, replace(both, containers=both.containers[1:]))
+    assert "container b: PodInitializing for 5 s" in told.at(8, both).text
 
 
 def test_one_early_exit_in_each_of_two_pods_is_a_crash_loop() -> None:
