@@ -119,7 +119,7 @@ async def run(settings: Settings, watcher: Watcher) -> None:
         page = application(
             engine.board,
             engine.metrics,
-            lambda: engine.supervisor.ready,
+            lambda: engine.supervisor.unready,
             version=__version__,
             mode=settings.mode.value,
         )

@@ -31,11 +31,14 @@ from guard.sources import buckets
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from guard.core.policy import Policy, Service, Sli
     from guard.core.workloads import Pod, WorkloadId
     from guard.engine.ports import Counters, Platform
 
+_LISTING: Final = "list deployments"
+"""The right without which a workload cannot be seen."""
 _SNAPSHOTS_WITHIN: Final = 10.0
 _DEFAULT_ALLOWANCE: Final = 2
 _RATE_WINDOW: Final = "5m"
@@ -79,8 +82,10 @@ async def ask(services: Sequence[Service], live: Live) -> list[LiveFinding]:
     findings: list[LiveFinding] = []
     for service in services:
         seen = [snapshots[w] for w in service.workloads if w in snapshots]
-        findings += _missing(service, snapshots)
-        findings += [found async for found in _rights(service, live.platform)]
+        rights = [found async for found in _rights(service, live.platform)]
+        blind = {found.subject for found in rights if _LISTING in found.found}
+        findings += _missing(service, snapshots, blind)
+        findings += rights
         if service.policy.pace:
             findings += [found async for found in live_pace.steps(service, seen, live.platform)]
         if live.scrape:
@@ -109,12 +114,15 @@ async def _snapshots(
     return found
 
 
-def _missing(service: Service, snapshots: Mapping[WorkloadId, Snapshot]) -> Iterable[LiveFinding]:
-    action = "check namespace and name, and whether the guard may list Deployments there"
+def _missing(
+    service: Service, snapshots: Mapping[WorkloadId, Snapshot], blind: AbstractSet[str]
+) -> Iterable[LiveFinding]:
+    """Those that are not there; of `blind` ones nobody can tell, and their rights are told."""
+    action = "check namespace and name"
     return [
         LiveFinding(LiveKind.WORKLOAD_MISSING, service.name, str(workload), "not there", action)
         for workload in service.workloads
-        if workload not in snapshots
+        if workload not in snapshots and str(workload) not in blind
     ]
 
 

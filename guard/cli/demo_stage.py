@@ -130,7 +130,7 @@ async def _page(engine: Engine, figures: Figures, port: int, stack: AsyncExitSta
     built = application(
         engine.board,
         engine.metrics,
-        lambda: engine.supervisor.ready,
+        lambda: engine.supervisor.unready,
         version=__version__,
         mode=Mode.ACT.value,
         users=figures.rows,

@@ -24,6 +24,10 @@ class Platform(Protocol):
 
     name: str
 
+    @property
+    def trouble(self) -> str:
+        """Why the watch gets no answer now, in the platform's words; empty while it does."""
+
     def follow(self, workloads: frozenset[WorkloadId]) -> None:
         """Name the workloads of the SLO files; those that opt in by label come by themselves.
 

@@ -12,6 +12,7 @@ from guard.core.errors import GuardError
 from guard.engine.tasks import persist
 
 if TYPE_CHECKING:
+    from guard.core.actions import Rights
     from guard.core.workloads import WorkloadId
     from guard.engine.keeper import Keeper
     from guard.engine.world import World
@@ -58,18 +59,24 @@ class RightsCheck:
             await asyncio.wait([task])
 
     async def _ask(self, keeper: Keeper) -> None:
-        try:
-            async with asyncio.timeout(ANSWER_WITHIN):
-                rights = await self._world.platform.rights(self._workload)
-        except (GuardError, TimeoutError) as error:
+        rights = await ask(self._world, self._workload)
+        if rights is None:
             self._due = self._world.now() + AGAIN
-            why = str(error) or f"no answer within {ANSWER_WITHIN:.0f} s"
-            log.warning("rights not known", workload=str(self._workload), why=why)
-            return
-        keeper.rights = rights
-        self._world.metrics.rights_missing.labels(
-            self._workload.namespace, self._workload.name
-        ).set(len(rights.missing))
-        if rights.missing:
-            missing = list(rights.missing)
-            log.warning("rights missing", workload=str(self._workload), missing=missing)
+        else:
+            keeper.rights = rights
+
+
+async def ask(world: World, workload: WorkloadId) -> Rights | None:
+    """Ask what the guard may do to a workload, and show it; None where nobody answers."""
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN):
+            rights = await world.platform.rights(workload)
+    except (GuardError, TimeoutError) as error:
+        why = str(error) or f"no answer within {ANSWER_WITHIN:.0f} s"
+        log.warning("rights not known", workload=str(workload), why=why)
+        return None
+    shown = world.metrics.rights_missing.labels(workload.namespace, workload.name)
+    shown.set(len(rights.missing))
+    if rights.missing:
+        log.warning("rights missing", workload=str(workload), missing=list(rights.missing))
+    return rights

@@ -11,6 +11,7 @@ import structlog
 
 from guard.core.errors import TemporaryError
 from guard.core.workloads import Gone
+from guard.engine.rights import EVERY, ask
 from guard.engine.tasks import persist
 from guard.engine.warden import Warden
 
@@ -29,6 +30,8 @@ DRAIN_WITHIN = 1.0
 NOTHING_THERE_AFTER = 10.0
 """Seconds of watching without a single workload after which there is none to guard yet."""
 
+NOTHING_SEEN = "no workload has been seen yet"
+
 log = structlog.get_logger("guard.supervisor")
 
 
@@ -42,17 +45,20 @@ class Supervisor:
         self._wardens: dict[WorkloadId, Warden] = {}
         self._tasks: dict[WorkloadId, asyncio.Task[None]] = {}
         self._seen = False
+        self._asked: dict[WorkloadId, float] = {}
         self._watching_since: float | None = None
         world.metrics.circuit.set_function(lambda: float(world.circuit.open))
         world.metrics.workloads.set_function(self._guarded)
 
     @property
-    def ready(self) -> bool:
-        """Whether the workloads that are there have been seen, or there seem to be none."""
+    def unready(self) -> str:
+        """Why the guard does not see its workloads yet; empty once it has, or there are none."""
+        trouble = self._world.platform.trouble
         since = self._watching_since
-        return self._seen or (
-            since is not None and self._world.now() - since >= NOTHING_THERE_AFTER
-        )
+        waited = since is not None and self._world.now() - since >= NOTHING_THERE_AFTER
+        if self._seen or (waited and not trouble):
+            return ""
+        return f"no workload has been seen yet: {trouble}" if trouble else NOTHING_SEEN
 
     async def run(self) -> None:
         """Watch until cancelled; then every warden stops with its last checkpoint."""
@@ -60,20 +66,20 @@ class Supervisor:
         delivery = asyncio.create_task(
             persist("deliver", self._world.deliver.run, metrics), name="deliver"
         )
+        unseen = asyncio.create_task(persist("unseen", self._unseen, metrics), name="unseen")
         self._world.platform.follow(self._catalogue.workloads)
         try:
             await persist("watch", self._watch, metrics)
         finally:
-            await self._stop(delivery)
+            await self._stop(delivery, unseen)
 
-    async def _stop(self, delivery: asyncio.Task[None]) -> None:
-        tasks = list(self._tasks.values())
+    async def _stop(self, delivery: asyncio.Task[None], unseen: asyncio.Task[None]) -> None:
+        tasks = [unseen, *self._tasks.values()]
         for task in tasks:
             task.cancel()
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=STOP_WITHIN)
-            for task in late:
-                log.error("not stopped in time", task=task.get_name())
+        _, late = await asyncio.wait(tasks, timeout=STOP_WITHIN)
+        for task in late:
+            log.error("not stopped in time", task=task.get_name())
         await self._world.deliver.drain(DRAIN_WITHIN)
         delivery.cancel()
         await asyncio.wait([delivery])
@@ -102,6 +108,20 @@ class Supervisor:
         # A guard that sees nothing any more must not look as if nothing happened.
         message = "the platform's watch ended by itself"
         raise TemporaryError(message)
+
+    async def _unseen(self) -> None:
+        """Say what the guard may not do to workloads of SLO files that it has never seen.
+
+        Those that it sees are asked for by their wardens.
+        """
+        while True:
+            await asyncio.sleep(NOTHING_THERE_AFTER)
+            unseen = self._catalogue.workloads - self._wardens.keys()
+            self._asked = {one: at for one, at in self._asked.items() if one in unseen}
+            for workload in sorted(unseen, key=str):
+                if self._world.now() - self._asked.get(workload, 0.0) >= EVERY:
+                    self._asked[workload] = self._world.now()
+                    await ask(self._world, workload)
 
     def _warden(self, workload: WorkloadId) -> Warden:
         task = self._tasks.get(workload)

@@ -22,8 +22,9 @@ async def livez(_request: web.Request) -> web.Response:
 
 async def readyz(request: web.Request) -> web.Response:
     """`/readyz` and `/health`: the guard sees its workloads."""
-    if not request.app[SITE].ready():
-        raise web.HTTPServiceUnavailable(text="not ready: no workload has been seen yet")
+    why = request.app[SITE].unready()
+    if why:
+        raise web.HTTPServiceUnavailable(text=f"not ready: {why}")
     return json_answer(encoded({"status": "ready"}))
 
 

@@ -118,7 +118,7 @@ async def status(request: web.Request) -> web.Response:
         "status.html",
         overview=shown,
         users=users,
-        ready=site.ready(),
+        unready=site.unready(),
         label_guard=LABEL_GUARD,
     )
 

@@ -32,7 +32,7 @@ long again until their connections are cut. The whole guard has 5, the engine mo
 def application(
     board: Board,
     metrics: Metrics,
-    ready: Callable[[], bool],
+    unready: Callable[[], str],
     *,
     version: str,
     mode: str,
@@ -43,14 +43,14 @@ def application(
     Args:
         board: the records to show.
         metrics: what `/metrics` gives.
-        ready: whether the guard sees its workloads; it must not wait.
+        unready: why the guard does not see its workloads, empty where it does; it must not wait.
         version: of this guard, to show.
         mode: the guard's own mode, to show.
         users: rows of "What users saw" (`case`, `sent`, `failed`, `note`), where someone
             counts that.
     """
     built = web.Application(middlewares=[explain])
-    built[SITE] = Site(board, ready, version=version, mode=mode, users=users)
+    built[SITE] = Site(board, unready, version=version, mode=mode, users=users)
     built.on_response_prepare.append(protect)
     built.on_shutdown.append(_end_streams)
     built.router.add_get("/livez", api.livez)

@@ -23,7 +23,8 @@ class Site:
     """The application's one state.
 
     Attributes:
-        ready: whether the guard can see its workloads; Prometheus has no part in it.
+        unready: why the guard does not see its workloads, empty where it does; Prometheus has no
+            part in it.
         mode: the guard's own mode, `observe` or `act`.
         closing: set when the server stops, so that open event streams end.
         streams: one entry for each open event stream.
@@ -31,7 +32,7 @@ class Site:
     """
 
     board: Board
-    ready: Callable[[], bool]
+    unready: Callable[[], str]
     version: str
     mode: str
     users: Users | None = None

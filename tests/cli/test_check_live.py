@@ -366,3 +366,10 @@ async def test_the_traffic_of_a_whole_service_is_its_proxys_and_joined_to_no_pod
 async def test_a_threshold_is_found_however_its_bound_is_written() -> None:
     world = live(Cluster(SNAPSHOT), lookup=Histogram("4e-1", "0.5", "+Inf"))
     assert await kinds(world, with_latency()) == []
+
+
+async def test_of_a_workload_that_cannot_be_listed_nobody_says_that_it_is_not_there() -> None:
+    blind = Live(Cluster(missing=("list deployments in shop",)), None, None)
+    assert [found.kind for found in await ask([SERVICE], blind)] == [LiveKind.RIGHT_MISSING]
+    partly = Live(Cluster(missing=("patch deployments in shop",)), None, None)
+    assert LiveKind.WORKLOAD_MISSING in [found.kind for found in await ask([SERVICE], partly)]

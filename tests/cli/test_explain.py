@@ -162,7 +162,7 @@ async def guard_url() -> AsyncIterator[str]:
     for one in (*a_night()[:2], undone()):
         board.show(one)
     served = await serve(
-        application(board, metrics, lambda: True, version="1.2.3", mode="act"), "127.0.0.1", 0
+        application(board, metrics, lambda: "", version="1.2.3", mode="act"), "127.0.0.1", 0
     )
     yield served.url
     await served.close()

@@ -304,6 +304,7 @@ class Connection:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self.followed: frozenset[WorkloadId] = frozenset()
+        self.trouble = ""
         self.fail: dict[str, GuardError] = {}
         self.hang: set[str] = set()
         self.slow: dict[str, float] = {}

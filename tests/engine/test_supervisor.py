@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from guard.core import names
+from guard.core.actions import Rights
 from guard.core.errors import TemporaryError
 from guard.core.policy import OnFail, Promql
 from guard.core.samples import Measured
@@ -130,17 +131,38 @@ async def test_a_watch_that_just_ends_is_begun_again_too(stage: Stage) -> None:
 async def test_ready_once_the_workloads_were_seen(stage: Stage) -> None:
     stage.cluster.create_serving()
     guard = stage.start()
-    assert not guard.supervisor.ready
+    assert guard.supervisor.unready
     await asyncio.sleep(0.1)
-    assert guard.supervisor.ready
+    assert not guard.supervisor.unready
 
 
 async def test_ready_where_there_is_nothing_to_guard_yet(stage: Stage) -> None:
     guard = stage.start()
     await asyncio.sleep(5.0)
-    assert not guard.supervisor.ready
+    assert guard.supervisor.unready
     await asyncio.sleep(5.0)
-    assert guard.supervisor.ready
+    assert not guard.supervisor.unready
+
+
+async def test_not_ready_while_nothing_can_be_seen_and_why(stage: Stage) -> None:
+    guard = stage.start()
+    guard.connection.trouble = "deployments is forbidden"
+    await asyncio.sleep(60.0)
+    assert guard.supervisor.unready.endswith("seen yet: deployments is forbidden")
+    guard.connection.trouble = ""
+    assert not guard.supervisor.unready
+
+
+async def test_what_the_guard_may_not_do_to_a_workload_it_cannot_see_is_shown(
+    stage: Stage,
+) -> None:
+    """A guard without any right sees nothing, and must say more than that."""
+    stage.cluster.rights = Rights(may_patch=False, missing=("list deployments in shop",))
+    guard = stage.start()
+    await asyncio.sleep(60.0)
+    labels = {"namespace": AUTH.namespace, "workload": AUTH.name}
+    metrics = guard.world.metrics.registry
+    assert metrics.get_sample_value(names.METRIC_RIGHTS, labels) == 1.0
 
 
 async def test_stopping_before_anything_was_seen_stops(stage: Stage) -> None:

@@ -246,7 +246,7 @@ def board(metrics: Metrics) -> Board:
 
 @pytest.fixture
 def built(board: Board, metrics: Metrics) -> web.Application:
-    return application(board, metrics, lambda: True, version="1.2.3", mode="act")
+    return application(board, metrics, lambda: "", version="1.2.3", mode="act")
 
 
 @pytest.fixture
@@ -261,7 +261,7 @@ def make(board: Board, metrics: Metrics) -> Callable[..., web.Application]:
     """Build an application over the same board with something else than usual."""
 
     def one(**other: object) -> web.Application:
-        given = {"ready": lambda: True, "version": "1.2.3", "mode": "act", **other}
+        given = {"unready": lambda: "", "version": "1.2.3", "mode": "act", **other}
         return application(board, metrics, given.pop("ready"), **given)
 
     return one

@@ -264,7 +264,9 @@ async def test_the_probes_say_alive_always_and_ready_only_when_it_is(
     aiohttp_client: AiohttpClient, make: Callable[..., web.Application]
 ) -> None:
     seen = [False]
-    client = await aiohttp_client(make(ready=lambda: seen[0]))
+    client = await aiohttp_client(
+        make(unready=lambda: "" if seen[0] else "no workload has been seen yet")
+    )
     for path in ("/readyz", "/health"):
         answer = await client.get(path)
         assert answer.status == 503

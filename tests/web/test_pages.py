@@ -171,7 +171,10 @@ async def test_an_empty_page_says_what_to_do(look: Callable[..., Any]) -> None:
 async def test_a_guard_that_is_not_ready_says_that_the_page_may_lack_something(
     look: Callable[..., Any],
 ) -> None:
-    assert "Not ready:" in (await look(ready=lambda: False)).words
+    why = "no workload has been seen yet: deployments is forbidden"
+    page = (await look(unready=lambda: why)).words
+    assert f"Not ready: {why}." in page
+    assert "The guard is watching" not in page
     assert "Not ready:" not in (await look()).words
 
 

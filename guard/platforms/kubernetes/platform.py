@@ -82,6 +82,11 @@ class Kubernetes:
 
     # Watching.
 
+    @property
+    def trouble(self) -> str:
+        """Why the watch gets no answer now, in the API server's words; empty while it does."""
+        return next((view.trouble for view in self._views.values() if view.trouble), "")
+
     def follow(self, workloads: frozenset[WorkloadId]) -> None:
         """Name the workloads of the SLO files; those that opt in by label come by themselves."""
         self._followed = frozenset(one for one in workloads if one.platform == PLATFORM)

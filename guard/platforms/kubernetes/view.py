@@ -65,6 +65,12 @@ class View:
                 await watch.synced.wait()
 
     @property
+    def trouble(self) -> str:
+        """Why one of the watches gets no answer now; empty while all do."""
+        watches = (self._watch_deployments, self._watch_replicasets, self._watch_pods)
+        return next((watch.trouble for watch in watches if watch.trouble), "")
+
+    @property
     def synced(self) -> asyncio.Event:
         """Set once every Deployment there is has been seen."""
         return self._watch_deployments.synced

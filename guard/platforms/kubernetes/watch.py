@@ -143,6 +143,11 @@ class ListWatch:
         self._backoff = Backoff()
         self._trouble = ""
 
+    @property
+    def trouble(self) -> str:
+        """Why the API server gives no answer now; empty while it does."""
+        return self._trouble
+
     def relist(self) -> None:
         """List anew soon: the sink wants objects that it let go by."""
         self._asked = self.behind = True

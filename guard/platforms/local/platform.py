@@ -99,6 +99,11 @@ class Local:
 
     # What the guard asks.
 
+    @property
+    def trouble(self) -> str:
+        """Nothing: its workloads are in this process."""
+        return ""
+
     def follow(self, workloads: frozenset[WorkloadId]) -> None:
         """Name the workloads of the SLO files."""
         self._followed = workloads
