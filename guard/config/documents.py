@@ -17,7 +17,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.tag import Tag
 
 from guard.config.codes import Code
-from guard.config.problems import Path, Problem, place, show
+from guard.config.problems import Path, Problem, cut, place, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -236,7 +236,7 @@ def _plain_tag(node: Node) -> str:
 
 def _short(node: Node) -> str:
     """A node's tag as people write it: `!!int`."""
-    return str(node.tag).replace(_CORE, "!!")
+    return cut(str(node.tag).replace(_CORE, "!!"))
 
 
 def _keyed(key: Node) -> str:
@@ -260,6 +260,6 @@ def _invalid(file: str, error: YAMLError) -> Problem:
     if isinstance(error, MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        found = f"a syntax error: {error.problem or error.context}"
+        found = f"a syntax error: {cut(str(error.problem or error.context))}"
     words = (found, "one YAML 1.2 document", "mend the syntax at or just before this line")
     return Problem(file, line, "", Code.YAML_INVALID, *words)

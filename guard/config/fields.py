@@ -21,12 +21,14 @@ _SUBDOMAIN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-
 _WORD: Final = r"^[a-z][a-z0-9_-]*$"
 _TITLE: Final = r"^[^\s\x00-\x1f]([^\x00-\x1f]*[^\s\x00-\x1f])?$"
 _LABEL: Final = r"^[a-zA-Z_][a-zA-Z0-9_]*$"
-_URL_PATH: Final = r"^/[^\s#]*$"
+_URL_PATH: Final = r"^/([^\s#%\x00-\x1f\x7f]|%[0-9a-fA-F]{2})*$"
+_NOT_IN_PATH: Final = r"[\s#\x00-\x1f\x7f]|%(?![0-9a-fA-F]{2})"
 _FILE_PATH: Final = r"^/.+$"
 _PORT_NAME: Final = r"^(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*$"
 
 _MAX_PORT: Final = 65_535
 _MAX_PORT_NAME: Final = 15
+_MAX_URL_PATH: Final = 512
 _FIRST: Final = "first"
 
 
@@ -114,12 +116,30 @@ def _filled(items: tuple[Any, ...]) -> tuple[Any, ...]:
 SEQUENCE: Final = BeforeValidator(_sequence)
 FILLED: Final = AfterValidator(_filled)
 
+
+def _url_path(text: str) -> str:
+    """A path as it stands in a request's first line.
+
+    Raises:
+        Rejected: `url-path-invalid`, which names the character.
+    """
+    if re.fullmatch(_URL_PATH, text) and len(text) <= _MAX_URL_PATH:
+        return text
+    expected, action = "a path that begins with /", "write /health, for example"
+    if len(text) > _MAX_URL_PATH:
+        expected, action = f"at most {_MAX_URL_PATH} characters", "shorten it"
+    elif text.startswith("/") and (wrong := re.search(_NOT_IN_PATH, text)):
+        expected = "a path without blanks, # or a bare %"
+        action = f"write %{ord(wrong.group()[0]):02X} for {wrong.group()!r}, or leave it out"
+    raise Rejected(Code.URL_PATH_INVALID, show(text), expected, action)
+
+
 _SERVICE = _pattern(Code.NAME_INVALID, _DNS, 63, "lower-case letters, digits and inner dashes")
 _OBJECT = _pattern(Code.NAME_INVALID, _SUBDOMAIN, 253, "a Kubernetes object's name")
 _KEY = _pattern(Code.NAME_INVALID, _WORD, 63, "lower-case letters, digits, - and _")
 _ONE_LINE = _pattern(Code.NAME_INVALID, _TITLE, 63, "one line of text")
 _LABEL_NAME = _pattern(Code.LABEL_INVALID, _LABEL, 128, "a Prometheus label's name")
-_URL = _pattern(Code.URL_PATH_INVALID, _URL_PATH, 512, "a path that begins with /")
+_URL_SCHEMA: Final = {"type": "string", "pattern": _URL_PATH, "maxLength": _MAX_URL_PATH}
 _FILE = _pattern(Code.FILE_PATH_INVALID, _FILE_PATH, 512, "an absolute path in the guard's pod")
 
 ServiceName = Annotated[str, _SERVICE[0], _SERVICE[1]]
@@ -127,13 +147,15 @@ ObjectName = Annotated[str, _OBJECT[0], _OBJECT[1]]
 ObjectiveName = Annotated[str, _KEY[0], _KEY[1]]
 Title = Annotated[str, _ONE_LINE[0], _ONE_LINE[1]]
 LabelName = Annotated[str, _LABEL_NAME[0], _LABEL_NAME[1]]
-UrlPath = Annotated[str, _URL[0], _URL[1]]
+UrlPath = Annotated[str, AfterValidator(_url_path), WithJsonSchema(_URL_SCHEMA)]
 FilePath = Annotated[str, _FILE[0], _FILE[1]]
 
 _DURATION_SCHEMA: Final = {"type": "string", "pattern": quantities.DURATION_PATTERN}
+period: Final = quantities.duration_between("0s", "7d")
+positive_period: Final = quantities.duration_between("1s", "7d")
 _SHORT = _quantity(quantities.duration_between("100ms", "5m"), _DURATION_SCHEMA)
-_PERIOD = _quantity(quantities.duration_between("0s", "7d"), _DURATION_SCHEMA)
-_POSITIVE = _quantity(quantities.duration_between("1s", "7d"), _DURATION_SCHEMA)
+_PERIOD = _quantity(period, _DURATION_SCHEMA)
+_POSITIVE = _quantity(positive_period, _DURATION_SCHEMA)
 _THRESHOLD = _quantity(quantities.duration_between("1ms", "1h"), _DURATION_SCHEMA)
 _WINDOW = _quantity(quantities.duration_between("1h", "366d"), _DURATION_SCHEMA)
 
@@ -144,7 +166,11 @@ Threshold = Annotated[float, _THRESHOLD[0], _THRESHOLD[1]]
 Window = Annotated[float, _WINDOW[0], _WINDOW[1]]
 
 _PERCENT: Final = {"type": "string", "pattern": quantities.PERCENT_PATTERN}
-_BELOW_ONE: Final = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
+_BELOW_ONE: Final = {
+    "type": "number",
+    "minimum": quantities.MIN_RATIO,
+    "exclusiveMaximum": 1,
+}
 _BELOW_ALL: Final = {"type": "number", "minimum": 1, "exclusiveMaximum": 100}
 _RATIO = _quantity(quantities.ratio, {"anyOf": [_PERCENT, _BELOW_ONE]})
 _PROBABILITY = _quantity(quantities.probability, {"anyOf": [_PERCENT, _BELOW_ONE]})

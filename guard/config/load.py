@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Final
 
-from guard.config import build, rules
+from guard.config import build, rules, target_labels
 from guard.config.codes import UNREADABLE, Code
 from guard.config.documents import Document, read_document
-from guard.config.problems import ConfigurationProblems, Path, Problem, closest, show
+from guard.config.problems import ConfigurationProblems, Path, Problem, closest, cut, listed, show
 from guard.config.translate import validate
 
 if TYPE_CHECKING:
@@ -52,10 +53,12 @@ class Loaded:
 def gather(paths: Iterable[FilePath]) -> tuple[list[SourceFile], list[Problem]]:
     """Read files, and the `*.yaml` and `*.yml` of folders (not of their subfolders).
 
-    Hidden names are left out: a mounted ConfigMap keeps its former content in such folders.
+    Hidden names are left out: a mounted ConfigMap keeps its former content in such folders. A file
+    that is named twice, or stands in a folder that is named too, is read once.
     """
     files: list[SourceFile] = []
     problems: list[Problem] = []
+    seen: set[str] = set()
     for path in paths:
         try:
             members = list(_members(path))
@@ -63,6 +66,10 @@ def gather(paths: Iterable[FilePath]) -> tuple[list[SourceFile], list[Problem]]:
             problems.append(_unreadable(path, error))
             continue
         for member in members:
+            real = os.path.realpath(member)
+            if real in seen:
+                continue
+            seen.add(real)
             try:
                 content = _content(member, named=member == path)
                 files.append(SourceFile(str(member), content))
@@ -80,13 +87,16 @@ def parse(files: Sequence[SourceFile]) -> Loaded:
         document, found = read_document(file.name, file.content)
         if document:
             model, wrong = validate(document)
-            found += _once([*rules.broken(document), *wrong])
+            found += _once(
+                [*rules.broken(document), *target_labels.broken(document), *wrong], found
+            )
             documents.append(document)
             if model and not found:
                 services.append(build.service(model, file.name))
         problems += found
-    problems += _across(documents)
-    problems += _dependencies(documents)
+    unread = {(p.file, p.path) for p in problems if p.code is Code.YAML_INVALID}
+    between = (*_across(documents), *_dependencies(documents))
+    problems += [p for p in between if (p.file, p.path) not in unread]
     order = {file.name: index for index, file in enumerate(files)}
     problems.sort(key=lambda problem: (order[problem.file], problem.line))
     wrong_files = {problem.file for problem in problems}
@@ -139,9 +149,12 @@ def _unreadable(path: FilePath, error: OSError) -> Problem:
     return Problem(str(path), 0, "", Code.PATH_UNREADABLE, *words)
 
 
-def _once(problems: list[Problem]) -> list[Problem]:
-    """Say of a value of the wrong type just that, once: a missing one has every other fault too."""
-    mistyped: set[str] = set()
+def _once(problems: list[Problem], read: list[Problem]) -> list[Problem]:
+    """Say of a value of the wrong type just that, once: a missing one has every other fault too.
+
+    The same of a value that could not even be read, of which `read` tells.
+    """
+    mistyped = {problem.path for problem in read if problem.code is Code.YAML_INVALID}
     kept = []
     for problem in problems:
         if problem.path not in mistyped:
@@ -153,16 +166,17 @@ def _once(problems: list[Problem]) -> list[Problem]:
 
 def _dependencies(documents: list[Document]) -> Iterator[Problem]:
     """What a service depends on is another service of these files."""
-    known = {name for document in documents if isinstance(name := document.at("service"), str)}
+    services = (document.at("service") for document in documents)
+    known = {name for name in services if isinstance(name, str) and name}
     for document in documents:
         own = document.at("service")
         for path, name in document.items("depends_on"):
-            if name == own:
+            if name and name == own:
                 words = ("the service itself", "another service", "remove it")
                 yield document.problem(path, Code.DEPENDENCY_ITSELF, words)
-            elif isinstance(name, str) and name not in known:
+            elif isinstance(name, str) and name and name not in known:
                 others = sorted(known - {own})
-                expected = f"one of {', '.join(others)}" if others else "another file's service"
+                expected = f"one of {listed(others)}" if others else "another file's service"
                 action = closest(name, others) if others else "check the whole folder"
                 words = (show(name), expected, action)
                 yield document.problem(path, Code.DEPENDENCY_UNKNOWN, words)
@@ -173,13 +187,13 @@ def _across(documents: list[Document]) -> Iterator[Problem]:
     claims: dict[tuple[Code, str], list[tuple[Document, Path]]] = defaultdict(list)
     for document in documents:
         name = document.at("service")
-        if isinstance(name, str):
+        if isinstance(name, str) and name:
             claims[Code.SERVICE_DUPLICATE, name].append((document, ("service",)))
         for path, workload in rules.workloads(document):
             claims[Code.WORKLOAD_DUPLICATE, workload].append((document, path))
     for (code, name), places in claims.items():
         first, *others = places
         for document, path in others:
-            found = f"{name} again (first in {first[0].file}:{first[0].line(first[1])})"
+            found = f"{cut(name)} again (first in {first[0].file}:{first[0].line(first[1])})"
             words = (found, "each in one file, once", "remove one of the two")
             yield document.problem(path, code, words)

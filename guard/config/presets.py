@@ -210,8 +210,8 @@ def preset(text: object) -> Preset:
     """The preset of a name; of one that counts a whole service with matchers, narrowed by them.
 
     Raises:
-        Rejected: `value-unknown`, with the closest name; `matchers-invalid`, `regex-unsupported`
-            or `scope-unsupported` for its matchers.
+        Rejected: `value-unknown`, with the closest name; `matchers-invalid`,
+            `regex-unsupported`, `placeholder-misused` or `scope-unsupported` for its matchers.
     """
     name, brace, inside = text.partition("{") if isinstance(text, str) else (text, "", "")
     name = name.strip() if isinstance(name, str) else name

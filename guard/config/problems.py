@@ -20,6 +20,7 @@ Path = tuple[str | int, ...]
 
 _SHOWN = 80
 _CLOSE = 0.6
+_LISTED = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +84,42 @@ def show(value: object) -> str:
         case bool():
             return "true" if value else "false"
         case dict():
-            return f"a mapping of {', '.join(map(str, value)) or 'no keys'}"[:_SHOWN]
+            return cut(f"a mapping of {', '.join(map(str, value)) or 'no keys'}")
         case list() | tuple():
             return f"a list of {len(value)}"
         case str():
             text = repr(value)
             return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…'"
+        case int() if abs(value) >= 10**_SHOWN:
+            return f"a number of over {_SHOWN} digits"  # Python writes out no more than 4,300
         case _:
-            return str(value)[:_SHOWN]
+            return cut(str(value))
+
+
+def cut(text: str) -> str:
+    """A text that is shown without quotes, cut to 80 characters."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def listed(words: Iterable[str]) -> str:
+    """Known words for a message, each cut, at most 60 of them."""
+    shown = [cut(word) for word in words]
+    more = f" and {len(shown) - _LISTED} more" if len(shown) > _LISTED else ""
+    return ", ".join(shown[:_LISTED]) + more
+
+
+def near(found: object, known: Iterable[str]) -> str | None:
+    """The known word that is closest to the found one, whatever its case; None if none is near."""
+    words = {word.casefold(): word for word in sorted(known, reverse=True)}
+    close = difflib.get_close_matches(str(found).casefold(), sorted(words), n=1, cutoff=_CLOSE)
+    return words[close[0]] if close else None
 
 
 def closest(found: object, known: Iterable[str]) -> str:
     """An imperative clause that names the known word closest to the found one."""
     words = sorted(known)
-    near = difflib.get_close_matches(str(found), words, n=1, cutoff=_CLOSE)
-    return f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(words)}"
+    word = near(found, words)
+    return f"use one of {listed(words)}" if word is None else f"did you mean {show(word)}?"
 
 
 def place(path: Path) -> str:

@@ -27,6 +27,10 @@ PERCENT_PATTERN: Final = r"^[0-9]+(\.[0-9]+)? ?%$"
 _MIN_TARGET: Final = 1.0
 _ALL: Final = 100.0
 _MAX_FACTOR: Final = 100.0
+MIN_RATIO: Final = 0.00001
+"""A promotion under a bound of 0.001% asks for some 300,000 requests without one error: less can
+hardly be meant, and is a percentage that was divided twice."""
+_MAX_DIGITS: Final = 1_000
 _MIN_ERROR: Final = 0.0001  # under it no rollout of ordinary traffic is ever decided
 _MAX_ERROR: Final = 0.2  # over it one in five is decided by chance
 
@@ -65,17 +69,17 @@ def duration_between(low: str, high: str) -> Reader:
 
 
 def ratio(value: object) -> float:
-    """A fraction strictly between 0 and 1, from `1%` or 0.01.
+    """A fraction from 0.001% to under 100%, from `1%` or 0.01.
 
     Raises:
         Rejected: `ratio-invalid` or `ratio-out-of-range`.
     """
     expected = "a ratio such as 1% or 0.01"
-    fraction = _fraction(value, Code.RATIO_INVALID, expected)
-    if not 0 < fraction < 1:
-        action = "choose one over 0% and under 100%, with a % sign if you mean percent"
+    fraction = float(_fraction(value, Code.RATIO_INVALID, expected))
+    if not MIN_RATIO <= fraction < 1:  # as it will be counted with: 99.9…9% can round to all
+        action = "choose one from 0.001% to under 100%, with a % sign if you mean percent"
         raise Rejected(Code.RATIO_OUT_OF_RANGE, show(value), expected, action)
-    return float(fraction)
+    return fraction
 
 
 def probability(value: object) -> float:
@@ -98,7 +102,7 @@ def target(value: object) -> float:
         fraction = _fraction(value, Code.TARGET_INVALID, expected)
     else:
         fraction = _number(value, Code.TARGET_INVALID, expected) / 100
-    if not _MIN_TARGET <= fraction * 100 < _ALL:
+    if not _MIN_TARGET <= fraction * 100 < _ALL or float(fraction) >= 1:
         action = "write percent, at least 1 and under 100 (a fraction such as 0.999 is not)"
         raise Rejected(Code.TARGET_OUT_OF_RANGE, show(value), expected, action)
     return float(fraction)
@@ -147,13 +151,23 @@ def _fraction(value: object, code: Code, expected: str) -> Decimal:
             minus = value.strip().startswith("-")
             action = "remove the minus sign" if minus else "write digits and a % sign"
             raise Rejected(code, show(value), expected, action)
+        if len(value) > _MAX_DIGITS:
+            raise Rejected(code, show(value), expected, "write fewer digits")
         return Decimal(value.strip().removesuffix("%").strip()) / 100
     return _number(value, code, expected)
 
 
 def _number(value: object, code: Code, expected: str) -> Decimal:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        exact = Decimal(str(value))
-        if exact.is_finite():
-            return exact
-    raise Rejected(code, show(value), expected, "write a number, without quotes")
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise Rejected(code, show(value), expected, "write a number, without quotes")
+    if not _finite(value):
+        raise Rejected(code, show(value), expected, "write a finite number")
+    return Decimal(str(value))
+
+
+def _finite(value: float) -> bool:
+    """Whether the number is still one as a float; whole numbers have no bound of their own."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False

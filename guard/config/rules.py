@@ -9,15 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from guard.config.codes import Code
-from guard.config.fields import step
+from guard.config.fields import period, positive_period, step
 from guard.config.presets import Preset, Scope, preset
-from guard.config.problems import Path, Problem, Rejected, closest, place, show
-from guard.config.quantities import duration
+from guard.config.problems import Path, Problem, Rejected, closest, cut, listed, place, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from guard.config.documents import Document
+    from guard.config.quantities import Reader
 
 _DEFAULT_BAKE: Final = "2m"
 _DEFAULT_DEADLINE: Final = "15m"
@@ -99,7 +99,7 @@ def _kinds(document: Document) -> Iterator[Problem]:
 
 def _kind(document: Document, path: Path, item: object, action: str) -> Iterator[Problem]:
     if isinstance(item, dict) and len(item) != 1:
-        found = f"{len(item)} kinds in one item ({', '.join(map(str, item)) or 'none'})"
+        found = f"{len(item)} kinds in one item ({listed(map(str, item)) or 'none'})"
         yield document.problem(path, Code.KIND_COUNT, (found, "exactly one", action))
 
 
@@ -107,13 +107,13 @@ def _clocks(document: Document) -> Iterator[Problem]:
     rollout = document.at("rollout")
     if not isinstance(rollout, dict):
         return
-    bake = _seconds(rollout.get("bake", _DEFAULT_BAKE))
-    deadline = _seconds(rollout.get("deadline", _DEFAULT_DEADLINE))
+    bake = _seconds(rollout.get("bake", _DEFAULT_BAKE), period)
+    deadline = _seconds(rollout.get("deadline", _DEFAULT_DEADLINE), positive_period)
     if bake is not None and deadline is not None and deadline <= bake:
         at = ("rollout", "deadline" if "deadline" in rollout else "bake")
         found = (
-            f"deadline {rollout.get('deadline', _DEFAULT_DEADLINE)} "
-            f"and bake {rollout.get('bake', _DEFAULT_BAKE)}"
+            f"deadline {cut(rollout.get('deadline', _DEFAULT_DEADLINE))} "
+            f"and bake {cut(rollout.get('bake', _DEFAULT_BAKE))}"
         )
         words = (found, "a deadline longer than the bake", "lengthen deadline or shorten bake")
         yield document.problem(at, Code.DEADLINE_BEFORE_BAKE, words)
@@ -151,15 +151,15 @@ def _objectives(document: Document) -> Iterator[Problem]:
     indicators = _indicators(document)
     for path, kind, body in checks(document):
         wanted = body.get("objective")
-        if kind not in _COUNTED or not isinstance(wanted, str):
+        if kind not in _COUNTED or not isinstance(wanted, str) or not wanted:
             continue
         if wanted not in known:
-            expected = f"one of {', '.join(known)}" if known else "an objective of this file"
+            expected = f"one of {listed(known)}" if known else "an objective of this file"
             action = closest(wanted, known) if known else "add it under objectives:"
             words = (show(wanted), expected, action)
             yield document.problem((*path, "objective"), Code.OBJECTIVE_UNKNOWN, words)
         elif kind in _UNSUITED and indicators.get(wanted) == _UNSUITED[kind]:
-            found = f"{wanted!r}, which counts by {_UNSUITED[kind]}"
+            found = f"{show(wanted)}, which counts by {_UNSUITED[kind]}"
             expected = "a ratio for error_ratio, a latency for slow_ratio"
             action = "name another objective, or ask the other check of it"
             where = (*path, "objective")
@@ -193,21 +193,21 @@ def _scopes(document: Document) -> Iterator[Problem]:
         where = (*path, "objective")
         if kind == "worse_than_stable":
             words = (
-                f"{wanted!r}, whose preset counts the whole service in its proxy",
+                f"{show(wanted)}, whose preset counts the whole service in its proxy",
                 "a preset that counts each pod's own requests: stable is compared by its pods",
                 "name one that the pods expose, or ask error_ratio of this one",
             )
             yield document.problem(where, Code.SCOPE_UNSUPPORTED, words)
         elif kind == "error_ratio" and len(list(document.items("workloads"))) > 1:
             words = (
-                f"{wanted!r}, which counts the whole service, in a file of several workloads",
+                f"{show(wanted)}, which counts the whole service, in a file of several workloads",
                 "one workload: while another one serves too, nobody can tell whose requests failed",
                 "give each workload a file of its own, or name a preset that the pods expose",
             )
             yield document.problem(where, Code.SCOPE_UNSUPPORTED, words)
         elif kind == "error_ratio" and not found.one_service:
             words = (
-                f"{wanted!r}, whose preset counts every service behind its proxy",
+                f"{show(wanted)}, whose preset counts every service behind its proxy",
                 f"one service: {' and '.join(map(_either, found.narrowed_by))}, with `=`",
                 f"write the preset as '{found.name}{found.narrow}'",
             )
@@ -229,7 +229,7 @@ def _duplicates(document: Document, names: list[tuple[Path, str]], what: str) ->
     first: dict[str, Path] = {}
     for path, name in names:
         if name in first:
-            found = f"the {what} name {name!r} again (first at {place(first[name])})"
+            found = f"the {what} name {show(name)} again (first at {place(first[name])})"
             words = (found, "unique names", "give one of them another name:")
             yield document.problem(path, Code.NAME_DUPLICATE, words)
         first.setdefault(name, path)
@@ -250,15 +250,17 @@ def against_stable(objective: str) -> str:
 
 
 def _texts(pairs: Iterator[tuple[Path, Any]] | Any) -> list[tuple[Path, str]]:
-    return [(path, name) for path, name in pairs if isinstance(name, str)]
+    """An empty one is refused by itself, and no name that others could be held against."""
+    return [(path, name) for path, name in pairs if isinstance(name, str) and name]
 
 
 def _get(value: object, key: str) -> Any:
     return value.get(key) if isinstance(value, dict) else None
 
 
-def _seconds(value: object) -> float | None:
+def _seconds(value: object, read: Reader) -> float | None:
+    """None of what the models refuse anyway: one mistake is one problem."""
     try:
-        return duration(value)
+        return read(value)
     except Rejected:
         return None

@@ -12,7 +12,7 @@ from typing import Any, Final
 import promql_parser as promql
 
 from guard.config.codes import Code
-from guard.config.problems import Rejected, show
+from guard.config.problems import Rejected, cut, show
 from guard.config.regexes import compiled
 from guard.core.policy import Matcher, MatchOp, Ratio, Selector
 
@@ -32,6 +32,7 @@ _SUFFIXES: Final = ("_bucket", "_count", "_sum")
 
 _PLACEHOLDER: Final = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
 _PLACED: Final = re.compile(r"""=~\s*(["'])\$(candidate|stable)\1""")
+_OF_EXPRESSIONS: Final = re.compile(r"\$(candidate|stable)\b")
 _POD: Final = "pod-of-the-guard"
 _STAND_IN: Final = f'=~"{_POD}"'
 
@@ -41,6 +42,9 @@ _LONGEST_PLAIN: Final = 2_000
 its own: measured with promql-parser 0.12, some 8,000 of `a+a+a…` end the process."""
 _WHY: Final = 160
 """Characters of the parser's own words, which can repeat the whole expression."""
+_PROBES: Final = ("", *(chr(code) * 3 for code in range(0x20, 0x7F)), "GET /x-1", "é")
+"""Short, so that no regular expression takes long to say no; a pattern that matches each of them
+leaves no value of a label out."""
 _QUOTED: Final = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|`[^`]*`', re.DOTALL)
 
 
@@ -48,7 +52,7 @@ def selector(text: object) -> Selector:
     """Parse a bare vector selector.
 
     Raises:
-        Rejected: `selector-…` or `regex-unsupported`.
+        Rejected: `selector-…`, `regex-unsupported` or `placeholder-misused`.
     """
     if not isinstance(text, str):
         raise Rejected(Code.SELECTOR_INVALID, show(text), _BARE, "write the selector in quotes")
@@ -62,8 +66,8 @@ def selector(text: object) -> Selector:
     if not parsed.name:
         action = "write the metric's name before the braces"
         raise Rejected(Code.SELECTOR_WITHOUT_METRIC, show(text), _BARE, action)
-    matchers = tuple(_matcher(raw) for raw in parsed.matchers.matchers)
-    return Selector(parsed.name, matchers, text.strip())
+    found = _matchers(parsed, Code.SELECTOR_INVALID, _BARE)
+    return Selector(parsed.name, found, text.strip())
 
 
 def histogram(text: object) -> Selector:
@@ -87,7 +91,7 @@ def matchers(text: object) -> tuple[Matcher, ...]:
     """Parse matchers of alerts' labels; the braces may be left out.
 
     Raises:
-        Rejected: `matchers-invalid`, or `regex-unsupported`.
+        Rejected: `matchers-invalid`, `regex-unsupported` or `placeholder-misused`.
     """
     if not isinstance(text, str):
         raise Rejected(Code.MATCHERS_INVALID, show(text), _MATCHERS, "write them in quotes")
@@ -96,7 +100,7 @@ def matchers(text: object) -> tuple[Matcher, ...]:
     if not isinstance(parsed, promql.VectorSelector) or parsed.name or parsed.matchers.or_matchers:
         action = "leave out everything but label, operator and value; no `or`"
         raise Rejected(Code.MATCHERS_INVALID, show(text), _MATCHERS, action)
-    return tuple(_matcher(raw) for raw in parsed.matchers.matchers)
+    return _matchers(parsed, Code.MATCHERS_INVALID, _MATCHERS)
 
 
 def paired(ratio: Ratio) -> Ratio:
@@ -108,17 +112,34 @@ def paired(ratio: Ratio) -> Ratio:
     bad, total = ratio.bad, ratio.total
     if bad.metric != total.metric:
         return ratio
-    if set(bad.matchers) == set(total.matchers):
+    narrow, wide = narrowing(bad), narrowing(total)
+    if set(narrow) == set(wide):
         action = """narrow `bad` to the bad requests, for example with code=~"5..\""""
         expected = "a `bad` that selects less than `total`"
-        raise Rejected(Code.SELECTORS_EQUAL, "the same selector twice", expected, action)
-    missing = [m for m in total.matchers if m not in bad.matchers]
+        same = "the same selector twice" if bad.text == total.text else "two that select the same"
+        raise Rejected(Code.SELECTORS_EQUAL, same, expected, action)
+    missing = [matcher for matcher in wide if matcher not in narrow]
     if missing:
-        lacks = ", ".join(f'{m.label}{m.op}"{m.value}"' for m in missing)
+        lacks = cut(", ".join(f'{m.label}{m.op}"{m.value}"' for m in missing))
         expected = "a `bad` that holds every matcher of `total`, as it has the same metric"
         found = f"a `bad` without {lacks}"
         raise Rejected(Code.SELECTOR_NOT_SUBSET, found, expected, f"add {lacks} to `bad`")
     return ratio
+
+
+def narrowing(selected: Selector) -> tuple[Matcher, ...]:
+    """The matchers that leave anything out.
+
+    `code=~".*"` does not. `error_type!=""` does: OpenTelemetry adds that label to errors alone.
+    """
+    return tuple(matcher for matcher in selected.matchers if not _matches_all(matcher))
+
+
+def _matches_all(matcher: Matcher) -> bool:
+    if matcher.op is not MatchOp.REGEX:
+        return False
+    pattern = re.compile(matcher.value, re.DOTALL)
+    return all(pattern.fullmatch(probe) for probe in _PROBES)
 
 
 def expression(text: object) -> str:
@@ -172,6 +193,24 @@ def _parse(text: str, code: Code, expected: str, written: str | None = None) -> 
         why = (str(error).splitlines() or ["it cannot be parsed"])[0]
         action = f"mend it: {why.replace(_POD, '$candidate')[:_WHY]}"
         raise Rejected(code, show(written or text), expected, action) from None
+
+
+def _matchers(parsed: Any, code: Code, expected: str) -> tuple[Matcher, ...]:
+    """The matchers of a parsed selector, which can hold of one series together."""
+    equal: dict[str, str] = {}
+    found = tuple(_matcher(raw) for raw in parsed.matchers.matchers)
+    for matcher in found:
+        placed = _OF_EXPRESSIONS.search(matcher.value)
+        if placed:
+            action = "leave it out: the guard itself counts by the candidate's own pods"
+            raise Rejected(Code.PLACEHOLDER_MISUSED, placed.group(), expected, action)
+        if matcher.op is MatchOp.EQUAL:
+            first = equal.setdefault(matcher.label, matcher.value)
+            if first != matcher.value:
+                shown = f"{cut(matcher.label)} equal to {show(first)} and to {show(matcher.value)}"
+                action = "keep one; either of two values is one regular expression: =~"
+                raise Rejected(code, shown, expected, f'{action}"a|b"')
+    return found
 
 
 def _matcher(raw: Any) -> Matcher:

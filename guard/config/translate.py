@@ -79,7 +79,7 @@ def _unknown(document: Document, path: Path) -> Problem:
         )
         return document.problem(path, Code.PLATFORM_UNSUPPORTED, words)
     known = keys_at(path[:-1])
-    words = (f"the key {str(key)!r}", f"one of {', '.join(known)}", closest(key, known))
+    words = (f"the key {show(str(key))}", f"one of {', '.join(known)}", closest(key, known))
     return document.problem(path, Code.KEY_UNKNOWN, words)
 
 

@@ -234,6 +234,12 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
         ("service: auth", "? [1]\n: 2\nservice: auth", "key-unknown"),
         ("rollout:", "objectives: 5\nrollout:", "type-wrong"),
         ("  checks:\n", "  bake: 1h\n  checks:\n", "deadline-before-bake"),
+        ("  checks:\n", "  bake: 8d\n  checks:\n", "duration-out-of-range"),
+        ("  checks:\n", "  deadline: 0s\n  checks:\n", "duration-out-of-range"),
+        ("service: auth", "service: !!int x", "yaml-invalid"),
+        ("rollout:", "depends_on: [!!int x]\nrollout:", "yaml-invalid"),
+        ("  checks:\n", "  bake: !!int x\n  checks:\n", "yaml-invalid"),
+        ("    - pods: {}", "    - error_ratio: {objective: ''}", "name-invalid"),
         ("rollout:\n  checks:\n    - pods: {}\n", "rollout: 5\n", "type-wrong"),
     ],
 )
@@ -241,6 +247,85 @@ def test_one_mistake_is_one_problem(tmp_path: Path, old: str, new: str, told: st
     assert old in LEAST
     loaded = load([write(tmp_path, a=LEAST.replace(old, new))])
     assert codes(loaded.problems) == [told], "\n".join(map(str, loaded.problems))
+
+
+OBJECTIVE = """\
+objectives:
+  - {name: NAME, target: 99.9, window: 30d, sli: {preset: http_requests_total}}
+rollout:
+"""
+
+
+def test_an_empty_name_is_offered_to_nobody() -> None:
+    text = LEAST.replace("rollout:\n", OBJECTIVE.replace("NAME", "''"))
+    text += "    - error_ratio: {objective: ok}\n"
+    empty, unknown = parse([SourceFile("a.yaml", text.encode())]).problems
+    assert (empty.code.value, unknown.code.value) == ("name-invalid", "objective-unknown")
+    assert (unknown.expected, unknown.action) == (
+        "an objective of this file",
+        "add it under objectives:",
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("    - pods: {}", "    - promql: {name: q, expr: q, above: LONG}"),
+        ("    - pods: {}", "    - promql: {name: q, expr: q, above: 0xLONG}"),
+        ("    - pods: {}", "    - health: {port: LONG, expect: 0xLONG}"),
+        ("service: auth", "service: LONG"),
+        ("service: auth", "service: !LONG x"),
+        ("owner: team", "owner: team\nLONG: 1"),
+        ("owner: team", "owner: *aLONG"),
+        ("  checks:\n", "  bake: LONGm\n  checks:\n"),
+        ("deployment: auth", "deployment: aLONG"),
+        ("rollout:\n", f"{OBJECTIVE.replace('NAME', 'aLONG')}  on_fail: LONG\n"),
+        ("    - pods: {}", "    - error_ratio: {objective: aLONG}"),
+        ("    - pods: {}", "    - pods: {name: aLONG}\n    - pods: {name: aLONG}"),
+        ("    - pods: {}", "    - {aLONG: {}, pods: {}}"),
+    ],
+)
+@pytest.mark.parametrize("long", ["9" * 400, "9" * 4_200])
+def test_no_message_holds_a_long_value_whole(old: str, new: str, long: str) -> None:
+    assert old in LEAST
+    text = LEAST.replace(old, new.replace("LONG", long)).encode()
+    loaded = parse([SourceFile("a.yaml", text), SourceFile("b.yaml", text)])
+    assert loaded.problems
+    for problem in loaded.problems:
+        words = (problem.found, problem.expected, problem.action)
+        assert all("9" * 300 not in word for word in words), problem
+
+
+def test_a_file_that_is_named_twice_is_read_once(tmp_path: Path) -> None:
+    file = write(tmp_path, a=LEAST) / "a.yaml"
+    (tmp_path / "linked.yml").symlink_to(file)
+    missing = tmp_path / "missing.yaml"
+    loaded = load([file, tmp_path / ".." / tmp_path.name / "a.yaml", tmp_path, missing, missing])
+    assert ([service.name for service in loaded.services], loaded.files) == (["auth"], 1)
+    assert codes(loaded.problems) == ["path-unreadable"]
+
+
+@pytest.mark.parametrize(
+    ("path", "action"),
+    [
+        ("health", "write /health, for example"),
+        ("/he alth", "write %20 for ' ', or leave it out"),
+        ("/a#b", "write %23 for '#', or leave it out"),
+        ("/%zz", "write %25 for '%', or leave it out"),
+        ("/%a", "write %25 for '%', or leave it out"),
+        ("/" + "a" * 600, "shorten it"),
+    ],
+)
+def test_a_url_path_is_refused_by_the_character_that_is_wrong(path: str, action: str) -> None:
+    text = LEAST.replace("pods: {}", f"health: {{path: {path!r}}}")
+    (problem,) = parse([SourceFile("a.yaml", text.encode())]).problems
+    assert (problem.code.value, problem.action) == ("url-path-invalid", action)
+
+
+@pytest.mark.parametrize("path", ["/", "/../a", "//a", "/a%2Fb?c=d", "/é"])
+def test_other_url_paths_are_left_as_they_are(path: str) -> None:
+    text = LEAST.replace("pods: {}", f"health: {{path: {path!r}}}")
+    assert parse([SourceFile("a.yaml", text.encode())]).problems == ()
 
 
 def test_a_workload_named_twice_in_one_file_is_refused(tmp_path: Path) -> None:
@@ -263,3 +348,10 @@ def test_a_service_may_depend_on_another_one_of_the_same_files() -> None:
     assert [service.policy.depends_on for service in loaded.services] == [("orders",), ()]
     (alone,) = parse([SourceFile("auth.yaml", auth)]).problems
     assert "check the whole folder" in alone.action
+
+
+def test_names_that_are_empty_are_no_duplicates_of_each_other() -> None:
+    text = LEAST.replace("pods: {}", "pods: {name: ''}\n    - health: {name: ''}")
+    text = text.replace("service: auth", "service: ''")
+    loaded = parse([SourceFile(name, text.replace("auth", name).encode()) for name in ("a", "b")])
+    assert codes(loaded.problems) == ["name-invalid"] * 6

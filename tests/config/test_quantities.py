@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from guard.config import quantities
 from guard.config.codes import Code
+from guard.config.fields import step
 from guard.config.problems import Rejected
 
 if TYPE_CHECKING:
@@ -68,11 +69,28 @@ def test_a_ratio_is_the_fraction_that_was_written(value: object, fraction: float
     assert quantities.ratio(value) == fraction
 
 
-@pytest.mark.parametrize("value", [0, 1, 5, -0.1, "0%", "100%", "250%"])
-def test_a_ratio_is_over_0_and_under_100_percent(value: object) -> None:
+_NEARLY_ALL = f"99.{'9' * 20}%"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [0, 1, 5, -0.1, "0%", "100%", "250%", _NEARLY_ALL, f"0.{'0' * 19}1%", "0.0009%", 1e-6],
+)
+def test_a_ratio_is_from_0_001_to_under_100_percent(value: object) -> None:
     with pytest.raises(Rejected) as caught:
         quantities.ratio(value)
     assert caught.value.code is Code.RATIO_OUT_OF_RANGE
+
+
+def test_the_least_ratio_is_inside_however_it_is_written() -> None:
+    assert quantities.ratio("0.001%") == quantities.ratio(0.00001) == quantities.MIN_RATIO
+
+
+@pytest.mark.parametrize("digits", [2_000, 1_100_000])
+def test_a_percentage_of_endless_digits_is_refused(digits: int) -> None:
+    with pytest.raises(Rejected) as caught:
+        quantities.ratio("9" * digits + "%")
+    assert caught.value.code is Code.RATIO_INVALID
 
 
 @pytest.mark.parametrize("value", ["0.01", "one", "-1%", math.nan, math.inf, None, True])
@@ -92,7 +110,7 @@ def test_99_9_percent_is_not_99_9_divided_in_binary() -> None:
     assert quantities.target(99.9) == 0.999
 
 
-@pytest.mark.parametrize("value", [0.999, 0, 100, "100%", 101])
+@pytest.mark.parametrize("value", [0.999, 0, 100, "100%", 101, _NEARLY_ALL])
 def test_a_target_outside_1_to_100_percent_is_refused(value: object) -> None:
     with pytest.raises(Rejected) as caught:
         quantities.target(value)
@@ -112,11 +130,19 @@ def test_an_error_probability_has_a_range(read: Callable[[object], float], value
     assert caught.value.code is Code.RATIO_OUT_OF_RANGE
 
 
-@pytest.mark.parametrize("value", ["5", None, True, math.nan])
+@pytest.mark.parametrize("value", ["5", None, True, math.nan, math.inf])
 def test_what_is_no_finite_number_is_refused(value: object) -> None:
     with pytest.raises(Rejected) as caught:
         quantities.number(value)
     assert caught.value.code is Code.NUMBER_INVALID
+
+
+@pytest.mark.parametrize("digits", [400, 4_200, 9_999])
+def test_a_whole_number_that_no_float_holds_is_refused_and_not_shown(digits: int) -> None:
+    with pytest.raises(Rejected) as caught:
+        quantities.number(10**digits)
+    assert caught.value.code is Code.NUMBER_INVALID
+    assert caught.value.found == "a number of over 80 digits"
 
 
 def test_a_negative_number_is_a_number() -> None:
@@ -130,3 +156,9 @@ def test_whole_numbers_are_neither_true_nor_text_nor_fractions() -> None:
         with pytest.raises(Rejected) as caught:
             read(value)
         assert caught.value.code is Code.NUMBER_INVALID
+
+
+def test_a_step_that_is_nearly_all_pods_is_refused() -> None:
+    with pytest.raises(Rejected) as caught:
+        step(_NEARLY_ALL)
+    assert caught.value.code is Code.RATIO_OUT_OF_RANGE

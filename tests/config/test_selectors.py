@@ -153,3 +153,50 @@ def test_the_parsers_own_words_are_cut() -> None:
     with pytest.raises(Rejected) as caught:
         selector('a{b=~"' + "(" * 5_000 + '"}')
     assert len(caught.value.action) < 200
+
+
+@pytest.mark.parametrize(
+    ("bad", "total"),
+    [
+        ("x", "x"),
+        ('x{code=~".*"}', "x"),
+        ('x{code=~"(.*|5..)"}', "x"),
+        ('x{code=~"|.+"}', "x"),
+        ('x{code=~"^.*$",job="a"}', 'x{job="a"}'),
+        ('x{job="a"}', 'x{job="a",code=~".*"}'),
+    ],
+)
+def test_bad_that_leaves_nothing_of_total_out_is_refused(bad: str, total: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        paired(Ratio(selector(bad), selector(total)))
+    assert caught.value.code is Code.SELECTORS_EQUAL
+
+
+@pytest.mark.parametrize(
+    "bad",
+    ['x{error_type!=""}', 'x{error_type=~".+"}', 'x{code!~"2.."}', 'x{code=~"[^2].*"}'],
+)
+def test_bad_may_be_told_by_a_label_that_good_requests_lack(bad: str) -> None:
+    ratio = Ratio(selector(bad), selector("x"))
+    assert paired(ratio) is ratio
+
+
+def test_a_matcher_of_total_that_leaves_nothing_out_is_not_asked_of_bad() -> None:
+    ratio = Ratio(selector('x{code=~"5.."}'), selector('x{code=~".*"}'))
+    assert paired(ratio) is ratio
+
+
+@pytest.mark.parametrize("word", ["$candidate", "$stable"])
+def test_a_placeholder_of_expressions_is_refused_in_a_selector_and_in_matchers(word: str) -> None:
+    for read, text in ((selector, f'x{{pod=~"{word}"}}'), (matchers, f'{{pod="{word}"}}')):
+        with pytest.raises(Rejected) as caught:
+            read(text)
+        assert (caught.value.code, caught.value.found) == (Code.PLACEHOLDER_MISUSED, word)
+
+
+def test_one_label_has_one_value() -> None:
+    assert refused('x{a="1",a="2"}') is Code.SELECTOR_INVALID
+    with pytest.raises(Rejected, match="a equal to '1' and to '2'") as caught:
+        matchers('a="1",a="2"')
+    assert caught.value.code is Code.MATCHERS_INVALID
+    assert selector('x{a="1",a="1",a!="2",a=~"1|2"}')
