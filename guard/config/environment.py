@@ -5,6 +5,7 @@ The one place that looks at `os.environ`, `.env` and the files that hold secrets
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import ValidationError
 
 from guard.config.codes import Code
-from guard.config.problems import ConfigurationProblems, Problem, Rejected, closest
+from guard.config.problems import ConfigurationProblems, Problem, Rejected, cut, near
 from guard.config.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
@@ -39,17 +41,18 @@ _LINK_URL: Final = re.compile(r"(tcp|udp|sctp)://.*")
 
 @dataclass(frozen=True, slots=True)
 class Variables:
-    """Every `GUARD_…` variable that is set, and where."""
+    """Every `GUARD_…` variable that is set, and where; `text` is the local file's."""
 
     values: Mapping[str, str]
     dotenv: Path
     in_process: frozenset[str]
+    text: str
 
     def problem(self, name: str, code: Code, words: tuple[str, str, str]) -> Problem:
         """A problem with a variable; `words` are what was found, expected, and what to do."""
         if name in self.in_process or name not in self.values:
             return Problem("environment", 0, name, code, *words)
-        return Problem(str(self.dotenv), _line_of(name, self.dotenv), name, code, *words)
+        return Problem(str(self.dotenv), _line_of(name, self.text), name, code, *words)
 
 
 def load_settings(dotenv: Path = DOTENV) -> Settings:
@@ -58,8 +61,9 @@ def load_settings(dotenv: Path = DOTENV) -> Settings:
     Raises:
         ConfigurationProblems: with everything that is wrong; never with a secret's value.
     """
-    variables = _variables(dotenv)
-    problems = [*_unknown(variables), *_conflicts(variables)]
+    text = _text(dotenv)
+    variables = _variables(dotenv, text)
+    problems = [*_unread_lines(dotenv, text), *_unknown(variables), *_conflicts(variables)]
     secrets, unread = _secrets(variables)
     settings, wrong = _settings(variables, secrets)
     problems += [*unread, *wrong]
@@ -68,16 +72,49 @@ def load_settings(dotenv: Path = DOTENV) -> Settings:
     return settings
 
 
-def _variables(dotenv: Path) -> Variables:
+def _text(dotenv: Path) -> str:
+    """The local file's text, empty where there is none.
+
+    Raises:
+        ConfigurationProblems: it is there and cannot be read: a folder, as Docker makes of a mount
+            of nothing, a link to nowhere, or no text.
+    """
     try:
-        stated = dotenv_values(dotenv) if dotenv.is_file() else {}
-    except (OSError, UnicodeDecodeError):
-        words = ("a file that cannot be read", "text in UTF-8", "check its rights and encoding")
-        problem = Problem(str(dotenv), 0, "", Code.SETTING_FILE_UNREADABLE, *words)
-        raise ConfigurationProblems([problem]) from None
-    process = {name: text for name, text in os.environ.items() if name.startswith(PREFIX) and text}
-    local = {name: text for name, text in stated.items() if name.startswith(PREFIX) and text}
-    return Variables({**local, **process}, dotenv, frozenset(process))
+        return dotenv.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        if not dotenv.is_symlink():
+            return ""
+        reason = error.strerror
+    except OSError as error:
+        reason = error.strerror
+    except UnicodeDecodeError:
+        reason = "no text in UTF-8"
+    words = (reason or "an error", "a file of text in UTF-8", "mend or remove it")
+    problem = Problem(str(dotenv), 0, "", Code.SETTING_FILE_UNREADABLE, *words)
+    raise ConfigurationProblems([problem])
+
+
+def _unread_lines(dotenv: Path, text: str) -> Iterator[Problem]:
+    """Lines that set nothing although they look it. No line is shown: it may hold a secret."""
+    for binding in parse_stream(io.StringIO(text)):
+        name = binding.key or ""
+        if binding.error:
+            name, found = "", "a line that cannot be read"
+        elif name.startswith(PREFIX) and binding.value is None:
+            found = "a name without a value"
+        else:
+            continue
+        start = binding.original.string
+        line = binding.original.line + start[: len(start) - len(start.lstrip())].count("\n")
+        words = (found, "NAME=value, or # before a comment", "mend the line or remove it")
+        yield Problem(str(dotenv), line, name, Code.SETTING_INVALID, *words)
+
+
+def _variables(dotenv: Path, text: str) -> Variables:
+    stated = dotenv_values(stream=io.StringIO(text))
+    process = {name: held for name, held in os.environ.items() if name.startswith(PREFIX) and held}
+    local = {name: held for name, held in stated.items() if name.startswith(PREFIX) and held}
+    return Variables({**local, **process}, dotenv, frozenset(process), text)
 
 
 def _known() -> list[str]:
@@ -92,8 +129,14 @@ def _unknown(variables: Variables) -> Iterator[Problem]:
             name.endswith("_PORT") and _LINK_URL.fullmatch(text)
         )
         if name not in known and not linked and not _TESTS.fullmatch(name):
-            words = ("an unknown variable", "one of docs/settings.md", closest(name, known))
+            words = ("an unknown variable", "one of docs/settings.md", _meant(name, known))
             yield variables.problem(name, Code.SETTING_UNKNOWN, words)
+
+
+def _meant(name: str, known: list[str]) -> str:
+    """What to do about an unknown name; what all names begin with makes none of them close."""
+    word = near(name.removeprefix(PREFIX), [one.removeprefix(PREFIX) for one in known])
+    return f"did you mean {PREFIX + word!r}?" if word else "remove it, or use a name of that page"
 
 
 def _conflicts(variables: Variables) -> Iterator[Problem]:
@@ -133,11 +176,18 @@ def _secrets(variables: Variables) -> tuple[dict[str, str], list[Problem]]:
         if name not in variables.values:
             continue
         try:
-            secrets[secret] = Path(variables.values[name]).read_text(encoding="utf-8").strip()
+            text = Path(variables.values[name]).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "no text in UTF-8"
-            words = (f"{variables.values[name]}: {reason}", "a readable file", "check the mount")
+            found = f"{cut(variables.values[name])}: {reason}"
+            words = (found, "a readable file", "check the mount")
             problems.append(variables.problem(name, Code.SETTING_FILE_UNREADABLE, words))
+            continue
+        if not text:
+            words = ("an empty file", "the secret in it", "write it, or unset the variable")
+            problems.append(variables.problem(name, Code.SETTING_INVALID, words))
+            continue
+        secrets[secret] = text
     return secrets, problems
 
 
@@ -158,6 +208,8 @@ def _settings(
 
 def _invalid(variables: Variables, field: str, context: Mapping[str, object]) -> Problem:
     name = PREFIX + field.upper()
+    if f"{name}_FILE" in variables.values:
+        name += "_FILE"  # it is the one that was read, where both are set
     error = context.get("error")
     words = ("something else", Settings.model_fields[field].description or "", "correct it")
     if isinstance(error, Rejected):
@@ -165,7 +217,8 @@ def _invalid(variables: Variables, field: str, context: Mapping[str, object]) ->
     return variables.problem(name, Code.SETTING_INVALID, words)
 
 
-def _line_of(name: str, dotenv: Path) -> int:
+def _line_of(name: str, text: str) -> int:
     pattern = re.compile(rf"\s*(export\s+)?{re.escape(name)}\s*=")
-    lines = dotenv.read_text(encoding="utf-8").splitlines()
-    return next((index for index, line in enumerate(lines, 1) if pattern.match(line)), 0)
+    return next(
+        (index for index, line in enumerate(text.splitlines(), 1) if pattern.match(line)), 0
+    )

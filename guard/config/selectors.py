@@ -138,7 +138,7 @@ def narrowing(selected: Selector) -> tuple[Matcher, ...]:
 def _matches_all(matcher: Matcher) -> bool:
     if matcher.op is not MatchOp.REGEX:
         return False
-    pattern = re.compile(matcher.value, re.DOTALL)
+    pattern = compiled(matcher.value)
     return all(pattern.fullmatch(probe) for probe in _PROBES)
 
 

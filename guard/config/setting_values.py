@@ -23,6 +23,7 @@ _TRUE: Final = frozenset({"true", "1", "yes", "on"})
 _FALSE: Final = frozenset({"false", "0", "no", "off"})
 _NAME: Final = r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?"
 _HEADER: Final = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _LISTEN: Final = r"(\[[0-9a-fA-F:.]+\]|[0-9A-Za-z.-]+):([0-9]{1,5})"
 _MAX_PORT: Final = 65_535
 
@@ -71,7 +72,11 @@ def names(value: object) -> tuple[str, ...]:
     """Names with commas between them."""
     if isinstance(value, tuple):
         return tuple(name(item) for item in value)
-    return tuple(name(item.strip()) for item in str(value).split(",") if item.strip())
+    found = tuple(name(item.strip()) for item in str(value).split(",") if item.strip())
+    if not found:
+        expected = "at least one name, or the variable unset for all"
+        raise invalid(value, expected, "name one, or unset the variable")
+    return found
 
 
 def url(value: object) -> str:
@@ -85,6 +90,9 @@ def url(value: object) -> str:
     if parts.username is not None or parts.password is not None:
         action = "use GUARD_PROMETHEUS_USERNAME and GUARD_PROMETHEUS_PASSWORD_FILE"
         raise Rejected(Code.SETTING_INVALID, "a URL with a user in it", expected, action)
+    if re.search(r"\s", str(value)) or _CONTROL.search(str(value)):
+        action = "remove the blank; one in the path is %20"
+        raise Rejected(Code.SETTING_INVALID, "a URL with a blank in it", expected, action)
     if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
         raise invalid(value, expected, "begin with http:// or https://, then host and port")
     if parts.query or parts.fragment:
@@ -109,12 +117,40 @@ def headers(value: object) -> dict[str, SecretStr]:
     found: dict[str, SecretStr] = {}
     for pair in str(value).split(","):
         key, sign, text = pair.strip().partition("=")
-        if not sign or not re.fullmatch(_HEADER, key) or re.search(r"[\r\n\0]", text):
+        if not sign or not re.fullmatch(_HEADER, key):
             expected = "Name=value pairs with commas between them"
             words = ("something else", expected, "write X-Scope-OrgID=team, for example")
             raise Rejected(Code.SETTING_INVALID, *words)
-        found[key] = SecretStr(text)
+        found[key] = SecretStr(_for_a_header(text, f"a value of {key}"))
     return found
+
+
+def password(value: object) -> SecretStr:
+    """One line of text, of any language: basic authentication encodes it. Never shown."""
+    if isinstance(value, SecretStr):
+        return value
+    return SecretStr(_one_line(str(value), "a password"))
+
+
+def token(value: object) -> SecretStr:
+    """What stands in a header as it is. Never shown."""
+    if isinstance(value, SecretStr):
+        return value
+    return SecretStr(_for_a_header(str(value), "a token"))
+
+
+def _for_a_header(text: str, what: str) -> str:
+    if not _one_line(text, what).isascii():
+        action = "copy it anew; a header holds letters, digits and signs of ASCII"
+        raise Rejected(Code.SETTING_INVALID, f"{what} that is not ASCII", "ASCII only", action)
+    return text
+
+
+def _one_line(text: str, what: str) -> str:
+    if _CONTROL.search(text):
+        found = f"{what} with a line break or another control character"
+        raise Rejected(Code.SETTING_INVALID, found, "one line of text", "write it in one line")
+    return text
 
 
 def listen(value: object) -> Listen:

@@ -85,6 +85,8 @@ _Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(read.names)]
 _Name = Annotated[str, BeforeValidator(read.name)]
 _Url = Annotated[str, BeforeValidator(read.url)]
 _File = Annotated[Path, BeforeValidator(read.file)]
+_Password = Annotated[SecretStr, BeforeValidator(read.password)]
+_Token = Annotated[SecretStr, BeforeValidator(read.token)]
 _Headers = Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(read.headers)]
 _Listen = Annotated[read.Listen, NoDecode, BeforeValidator(read.listen)]
 _Interval = Annotated[float, BeforeValidator(read.duration_between("1s", "10m"))]
@@ -147,10 +149,10 @@ class Settings(BaseSettings):
     prometheus_username: str | None = Field(
         default=None, description="User for basic authentication. Default: none."
     )
-    prometheus_password: SecretStr | None = Field(
+    prometheus_password: _Password | None = Field(
         default=None, description="Password for basic authentication. Default: none. A secret."
     )
-    prometheus_token: SecretStr | None = Field(
+    prometheus_token: _Token | None = Field(
         default=None, description="Bearer token. Default: none. A secret."
     )
     prometheus_headers: _Headers = Field(
@@ -184,10 +186,10 @@ class Settings(BaseSettings):
     alertmanager_username: str | None = Field(
         default=None, description="User for basic authentication. Default: none."
     )
-    alertmanager_password: SecretStr | None = Field(
+    alertmanager_password: _Password | None = Field(
         default=None, description="Password for basic authentication. Default: none. A secret."
     )
-    alertmanager_token: SecretStr | None = Field(
+    alertmanager_token: _Token | None = Field(
         default=None, description="Bearer token. Default: none. A secret."
     )
     alertmanager_headers: _Headers = Field(

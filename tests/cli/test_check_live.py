@@ -370,6 +370,6 @@ async def test_a_threshold_is_found_however_its_bound_is_written() -> None:
 
 async def test_of_a_workload_that_cannot_be_listed_nobody_says_that_it_is_not_there() -> None:
     blind = Live(Cluster(missing=("list deployments in shop",)), None, None)
-    assert [found.kind for found in await ask([SERVICE], blind)] == [LiveKind.RIGHT_MISSING]
+    assert [found.kind for found in await ask([ORDERS], blind)] == [LiveKind.RIGHT_MISSING]
     partly = Live(Cluster(missing=("patch deployments in shop",)), None, None)
-    assert LiveKind.WORKLOAD_MISSING in [found.kind for found in await ask([SERVICE], partly)]
+    assert LiveKind.WORKLOAD_MISSING in [found.kind for found in await ask([ORDERS], partly)]

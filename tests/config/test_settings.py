@@ -174,6 +174,9 @@ def test_all_mistakes_are_told_at_once_and_none_shows_a_secret(
         "http://host:99999",
         "http://h/?a=b",
         "http://h:0",
+        "http://h/a b",
+        " http://h",
+        "http://h\t",
     ],
 )
 def test_what_is_no_base_url_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
@@ -259,3 +262,97 @@ def test_every_setting_is_documented_with_its_unit_default_and_reason() -> None:
     assert sorted(name.lower() for name in listed) == sorted(Settings.model_fields)
     for name, field in Settings.model_fields.items():
         assert "efault" in (field.description or ""), name
+
+
+@pytest.mark.parametrize("text", [",,", " ", ", ,"])
+def test_commas_alone_do_not_name_all_namespaces(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("GUARD_NAMESPACES", text)
+    (problem,) = problems()
+    assert (problem.path, problem.code.value) == ("GUARD_NAMESPACES", "setting-invalid")
+
+
+def test_each_line_of_a_local_file_that_sets_nothing_is_told_and_not_shown(tmp_path: Path) -> None:
+    dotenv = tmp_path / ".env"
+    lines = ("# words", "", "GUARD MODE=act", "OTHER", "", "GUARD_SCRAPE", "X='seeded-secret")
+    dotenv.write_text("\n".join(lines), encoding="utf-8")
+    told = problems(dotenv)
+    assert [(p.file, p.line, p.path, p.code.value) for p in told] == [
+        (str(dotenv), 3, "", "setting-invalid"),
+        (str(dotenv), 6, "GUARD_SCRAPE", "setting-invalid"),
+        (str(dotenv), 7, "", "setting-invalid"),
+    ]
+    assert "seeded-secret" not in "".join(map(str, told))
+
+
+def test_a_byte_order_mark_hides_no_setting(tmp_path: Path) -> None:
+    dotenv = tmp_path / ".env"
+    dotenv.write_bytes(b"\xef\xbb\xbfGUARD_MODE=act\n")
+    assert load_settings(dotenv).mode is Mode.ACT
+
+
+def test_a_local_file_that_is_a_folder_or_a_link_to_nowhere_is_told(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("nowhere")
+    for path in (tmp_path, tmp_path / "link"):
+        assert [p.code.value for p in problems(path)] == ["setting-file-unreadable"]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_an_empty_file_is_no_secret(monkeypatch: pytest.MonkeyPatch, secret: str) -> None:
+    name = f"GUARD_{secret.upper()}_FILE"
+    monkeypatch.setenv(name, os.devnull)
+    server = secret.rpartition("_")[0].upper()
+    if secret.endswith("password"):
+        monkeypatch.setenv(f"GUARD_{server}_USERNAME", "guard")
+    (problem,) = problems()
+    assert (problem.path, problem.code.value) == (name, "setting-invalid")
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("sign", ["\n", "\r", "\x07", "\x7f", "\u2028"])
+def test_a_secret_of_several_lines_is_refused_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, secret: str, sign: str
+) -> None:
+    text = f"seeded{sign}-secret"
+    (tmp_path / "secret").write_text(f"Key={text}" if "headers" in secret else text, "utf-8")
+    name = f"GUARD_{secret.upper()}_FILE"
+    monkeypatch.setenv(name, str(tmp_path / "secret"))
+    if secret.endswith("password"):
+        server = secret.rpartition("_")[0].upper()
+        monkeypatch.setenv(f"GUARD_{server}_USERNAME", "guard")
+    (problem,) = problems()
+    assert (problem.path, problem.code.value) == (name, "setting-invalid")
+    assert "seeded" not in str(problem)
+    assert "line break or another control character" in problem.found
+
+
+def test_what_stands_in_a_header_is_ascii_and_a_password_may_be_any_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("GUARD_PROMETHEUS_HEADERS", "X-Scope-OrgID=tëam")
+    monkeypatch.setenv("GUARD_PROMETHEUS_TOKEN", "tökén")
+    monkeypatch.setenv("GUARD_ALERTMANAGER_USERNAME", "guard")
+    monkeypatch.setenv("GUARD_ALERTMANAGER_PASSWORD", "pässwörd")
+    told = problems()
+    assert sorted((p.path, p.found) for p in told) == [
+        ("GUARD_PROMETHEUS_HEADERS", "a value of X-Scope-OrgID that is not ASCII"),
+        ("GUARD_PROMETHEUS_TOKEN", "a token that is not ASCII"),
+    ]
+    assert "ë" not in "".join(map(str, told))
+
+
+@pytest.mark.parametrize(
+    ("name", "action"),
+    [
+        ("GUARD_mode", "did you mean 'GUARD_MODE'?"),
+        ("GUARD_NAMESPACE_S", "did you mean 'GUARD_NAMESPACES'?"),
+        ("GUARD_FOO", "remove it, or use a name of that page"),
+    ],
+)
+def test_only_a_name_that_is_close_is_suggested_whatever_its_case(
+    monkeypatch: pytest.MonkeyPatch, name: str, action: str
+) -> None:
+    monkeypatch.setenv(name, "act")
+    (problem,) = problems()
+    assert problem.action == action

@@ -262,7 +262,7 @@ def make(board: Board, metrics: Metrics) -> Callable[..., web.Application]:
 
     def one(**other: object) -> web.Application:
         given = {"unready": lambda: "", "version": "1.2.3", "mode": "act", **other}
-        return application(board, metrics, given.pop("ready"), **given)
+        return application(board, metrics, given.pop("unready"), **given)
 
     return one
 
