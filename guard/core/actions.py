@@ -89,6 +89,8 @@ class Outcome:
     Attributes:
         by_guard: for ALREADY: the template came back by this intent (an earlier attempt whose
             outcome was lost), not by a person.
+        previous: of a pause: what it changed, for the record (see `GuardPause`). The platform shows
+            it too, a moment later, and somebody may have wiped it out by then.
     """
 
     kind: OutcomeKind
@@ -96,6 +98,7 @@ class Outcome:
     detail: str = ""
     by_guard: bool = False
     warnings: tuple[str, ...] = ()
+    previous: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -275,7 +275,9 @@ def pause_answered(state: State, event: Event, now: float) -> Step:
         return state, ()
     if outcome.kind in TAKEN:
         note = Note(outcome.at, "pause", outcome.detail)
-        return replace(state, pacing=Pacing.PAUSING, paused_at=outcome.at), (note, Save())
+        previous = outcome.previous or state.previous
+        asked = replace(state, pacing=Pacing.PAUSING, paused_at=outcome.at, previous=previous)
+        return asked, (note, Save())
     if outcome.kind is OutcomeKind.REFUSED:
         unpaced = replace(state, pacing=Pacing.UNPACED)
         note = Note(now, "unpaced", f"not paced: {outcome.detail}")

@@ -195,6 +195,14 @@ def test_a_pause_that_was_taken_and_never_shows_was_ended_by_somebody() -> None:
     assert story.state.pacing is Pacing.RELEASED
 
 
+def test_what_a_pause_changed_is_known_from_its_answer_on() -> None:
+    story = begun()
+    story.take(PauseAnswered(Outcome(OutcomeKind.PATCHED, BEGAN, previous="as it was")))
+    assert pace.intent(story.state, BEGAN).previous == "as it was"
+    story.take(PauseAnswered(Outcome(OutcomeKind.ALREADY, BEGAN)))
+    assert story.state.previous == "as it was"
+
+
 def test_an_answer_that_comes_late_changes_nothing() -> None:
     story = held()
     state = story.state

@@ -113,6 +113,7 @@ class Outcome(Model):
     detail: str
     by_guard: bool
     warnings: list[str]
+    previous: str
 
 
 class Rehearsal(Model):

@@ -52,7 +52,7 @@ class Pausing:
             if (deployment["spec"].get("strategy") or {}).get("type") == "Recreate":
                 return OutcomeKind.REFUSED, "the strategy Recreate has no first pods", None
             if pause.is_for(deployment, intent):
-                return OutcomeKind.ALREADY, "held before", None
+                return OutcomeKind.ALREADY, "held before", deployment
             return None
 
         def hold(deployment: Deployment) -> list[Operation]:
@@ -62,7 +62,8 @@ class Pausing:
         if kind is OutcomeKind.PATCHED and deployment is not None:
             replicas = deployment["spec"].get("replicas", 1)
             detail = f"held, {replicas} desired"
-        return self._outcome(kind, detail)
+        held = pause.of(deployment) if deployment is not None else None
+        return self._outcome(kind, detail, held[0].previous if held else "")
 
     async def resume(self, intent: PauseIntent) -> Outcome:
         """Put back what the pause changed, if the intent's candidate is in force.
@@ -89,9 +90,9 @@ class Pausing:
             detail = f"{detail}; {left}" if left else detail
         return self._outcome(kind, detail)
 
-    def _outcome(self, kind: OutcomeKind, detail: str) -> Outcome:
+    def _outcome(self, kind: OutcomeKind, detail: str, previous: str = "") -> Outcome:
         already = kind is OutcomeKind.ALREADY
-        return Outcome(kind, self._now(), detail, by_guard=already)
+        return Outcome(kind, self._now(), detail, by_guard=already, previous=previous)
 
     async def _safely(
         self,

@@ -154,6 +154,19 @@ async def test_a_newer_release_takes_the_pause_over_with_what_it_had_changed(
     assert now(server)["spec"]["progressDeadlineSeconds"] == 300
 
 
+async def test_an_undo_right_after_the_pause_takes_away_nothing_that_nobody_knows_any_more(
+    server: ActingServer, pausing: Pausing
+) -> None:
+    """An undo by kubectl wipes the annotations out before the guard's own watch has shown them."""
+    held = await pausing.pause(PAUSE)
+    again = await pausing.pause(PAUSE)
+    assert held.previous == again.previous != ""
+    now(server)["metadata"]["annotations"] = {}
+    await pausing.resume(replace(PAUSE, previous=held.previous))
+    assert now(server)["spec"]["strategy"]["rollingUpdate"] == SHARES
+    assert now(server)["spec"]["progressDeadlineSeconds"] == 300
+
+
 async def test_what_an_undo_took_from_the_annotations_the_record_still_knows(
     server: ActingServer, pausing: Pausing
 ) -> None:
