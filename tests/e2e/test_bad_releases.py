@@ -120,7 +120,7 @@ async def test_the_health_endpoint_answers_503_while_the_metrics_are_fine(stage:
     assert shops.guarded.seen.errors() == 0
 
 
-@scenario(MAIN, {"rapid": USUAL}, shops=2, timed=True)
+@scenario(MAIN, {"rapid": USUAL}, shops=ALONE, timed=True)
 async def test_a_bad_release_is_complete_within_three_seconds(stage: Stage) -> None:
     """Its errors begin when nothing of the good revision is left to compare with."""
     shops = await trio(stage, stage.spec("rapid", replicas=1, strategy=AT_ONCE), alone=False)
