@@ -128,6 +128,7 @@ async def test_nan_is_handed_on_with_its_time(evaluate: Side) -> None:
 
 @pytest.mark.usefixtures("only_prometheus")
 async def test_what_the_server_refuses_says_so_without_its_words(evaluate: Side) -> None:
+    await evaluate.measured("count(queue_depth) > 1")  # One series alone is no duplicate.
     sample = await evaluate('label_replace(queue_depth, "queue", "same", "", "")')
     assert isinstance(sample, Unavailable)
     assert sample.reason is UnavailableReason.QUERY_REFUSED
