@@ -72,6 +72,13 @@ class Count:
         else:
             self._trouble(delta)
 
+    async def until_met(self, guard: Asker, served: Served) -> None:
+        """Ask until the pod was seen before it served: what it has then is all counted."""
+        async with asyncio.timeout(WITHIN):
+            while self.account is None:
+                await self.ask(guard, served)
+                await asyncio.sleep(AGAIN)
+
     async def until_all(self, guard: Asker, served: Served) -> None:
         """Ask until everything is counted that was served."""
         async with asyncio.timeout(WITHIN):
@@ -107,6 +114,7 @@ async def test_counts_are_what_the_pod_served_over_restarts(fleet: Fleet, guard:
     began_at = time.time()
     async with fleet.taken() as (pod,):
         count = Count(began_at)
+        await count.until_met(guard, pod)
         luck = random.Random(1)
         for _ in range(3):
             for _ in range(6):
