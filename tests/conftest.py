@@ -42,6 +42,8 @@ def no_blocking_of_the_event_loop() -> Iterator[None]:
         for function in blocking.functions.values():
             # It has a loop of its own, in a thread.
             function.can_block_in("guard/platforms/kubernetes/connect.py", {"load"})
+            # The lock of the coverage measurement, which threads of the guard's hold as well.
+            function.can_block_in("coverage/collector.py", {"lock_data"})
         yield
 
 
