@@ -31,14 +31,12 @@ from guard.sources import buckets
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-    from collections.abc import Set as AbstractSet
 
+    from guard.core.actions import Rights
     from guard.core.policy import Policy, Service, Sli
     from guard.core.workloads import Pod, WorkloadId
     from guard.engine.ports import Counters, Platform
 
-_LISTING: Final = "list deployments"
-"""The right without which a workload cannot be seen."""
 _SNAPSHOTS_WITHIN: Final = 10.0
 _DEFAULT_ALLOWANCE: Final = 2
 _RATE_WINDOW: Final = "5m"
@@ -82,10 +80,9 @@ async def ask(services: Sequence[Service], live: Live) -> list[LiveFinding]:
     findings: list[LiveFinding] = []
     for service in services:
         seen = [snapshots[w] for w in service.workloads if w in snapshots]
-        rights = [found async for found in _rights(service, live.platform)]
-        blind = {found.subject for found in rights if _LISTING in found.found}
-        findings += _missing(service, snapshots, blind)
-        findings += rights
+        rights = {one: await live.platform.rights(one) for one in service.workloads}
+        findings += _missing(service, snapshots, rights)
+        findings += _rights(service, rights)
         if service.policy.pace:
             findings += [found async for found in live_pace.steps(service, seen, live.platform)]
         if live.scrape:
@@ -115,22 +112,23 @@ async def _snapshots(
 
 
 def _missing(
-    service: Service, snapshots: Mapping[WorkloadId, Snapshot], blind: AbstractSet[str]
+    service: Service,
+    snapshots: Mapping[WorkloadId, Snapshot],
+    rights: Mapping[WorkloadId, Rights],
 ) -> Iterable[LiveFinding]:
-    """Those that are not there; of `blind` ones nobody can tell, and their rights are told."""
+    """Those that are not there; where the guard may not look, what it lacks is told instead."""
     action = "check namespace and name"
     return [
         LiveFinding(LiveKind.WORKLOAD_MISSING, service.name, str(workload), "not there", action)
         for workload in service.workloads
-        if workload not in snapshots and str(workload) not in blind
+        if workload not in snapshots and rights[workload].may_see
     ]
 
 
-async def _rights(service: Service, platform: Platform) -> AsyncIterator[LiveFinding]:
-    for workload in service.workloads:
-        rights = await platform.rights(workload)
-        if rights.missing:
-            found = f"the guard may not {', '.join(rights.missing)}"
+def _rights(service: Service, rights: Mapping[WorkloadId, Rights]) -> Iterable[LiveFinding]:
+    for workload, has in rights.items():
+        if has.missing:
+            found = f"the guard may not {', '.join(has.missing)}"
             action = "bind the Role of manifests/ in that namespace"
             yield LiveFinding(LiveKind.RIGHT_MISSING, service.name, str(workload), found, action)
 

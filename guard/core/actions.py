@@ -117,7 +117,9 @@ class Rights:
 
     Attributes:
         missing: the rights it lacks, as `verb resource in namespace`.
+        may_see: it may list workloads there, so that one it does not see is not there.
     """
 
     may_patch: bool
     missing: tuple[str, ...] = ()
+    may_see: bool = True

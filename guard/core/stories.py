@@ -172,27 +172,22 @@ def _where(state: State) -> str:
 
 def resumed(state: State, now: float) -> Notice:
     """The hold ended by evidence."""
-    return _notice(
-        state,
-        now,
-        Stage.RESOLVED,
-        Severity.INFO,
-        "Resumed",
-        f"{state.case.service}: release {release(state.case)} is no longer held, judging goes on",
-        state.text,
-        suffix=_held_suffix(state),
-    )
+    return _no_longer_held(state, now, "Resumed", ", judging goes on")
 
 
 def hold_over(state: State, now: float, why: str) -> Notice:
     """The hold ended with the judging itself; `why` says how."""
+    return _no_longer_held(state, now, "HoldOver", f": {why}")
+
+
+def _no_longer_held(state: State, now: float, reason: str, how: str) -> Notice:
     return _notice(
         state,
         now,
         Stage.RESOLVED,
         Severity.INFO,
-        "HoldOver",
-        f"{state.case.service}: release {release(state.case)} is no longer held: {why}",
+        reason,
+        f"{state.case.service}: release {release(state.case)} is no longer held{how}",
         state.text,
         suffix=_held_suffix(state),
     )

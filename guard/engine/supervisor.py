@@ -11,7 +11,7 @@ import structlog
 
 from guard.core.errors import TemporaryError
 from guard.core.workloads import Gone
-from guard.engine.rights import EVERY, ask
+from guard.engine.rights import AGAIN, EVERY, ask
 from guard.engine.tasks import persist
 from guard.engine.warden import Warden
 
@@ -30,7 +30,7 @@ DRAIN_WITHIN = 1.0
 NOTHING_THERE_AFTER = 10.0
 """Seconds of watching without a single workload after which there is none to guard yet."""
 
-NOTHING_SEEN = "no workload has been seen yet"
+UNSEEN = "no workload has been seen yet"
 
 log = structlog.get_logger("guard.supervisor")
 
@@ -45,7 +45,6 @@ class Supervisor:
         self._wardens: dict[WorkloadId, Warden] = {}
         self._tasks: dict[WorkloadId, asyncio.Task[None]] = {}
         self._seen = False
-        self._asked: dict[WorkloadId, float] = {}
         self._watching_since: float | None = None
         world.metrics.circuit.set_function(lambda: float(world.circuit.open))
         world.metrics.workloads.set_function(self._guarded)
@@ -58,7 +57,7 @@ class Supervisor:
         waited = since is not None and self._world.now() - since >= NOTHING_THERE_AFTER
         if self._seen or (waited and not trouble):
             return ""
-        return f"no workload has been seen yet: {trouble}" if trouble else NOTHING_SEEN
+        return f"{UNSEEN}: {trouble}" if trouble else UNSEEN
 
     async def run(self) -> None:
         """Watch until cancelled; then every warden stops with its last checkpoint."""
@@ -114,14 +113,18 @@ class Supervisor:
 
         Those that it sees are asked for by their wardens.
         """
+        due: dict[WorkloadId, float] = {}
         while True:
             await asyncio.sleep(NOTHING_THERE_AFTER)
             unseen = self._catalogue.workloads - self._wardens.keys()
-            self._asked = {one: at for one, at in self._asked.items() if one in unseen}
+            for workload in due.keys() - unseen:
+                del due[workload]
+                if workload not in self._wardens:
+                    self._world.metrics.forget(workload)
             for workload in sorted(unseen, key=str):
-                if self._world.now() - self._asked.get(workload, 0.0) >= EVERY:
-                    self._asked[workload] = self._world.now()
-                    await ask(self._world, workload)
+                if self._world.now() >= due.get(workload, 0.0):
+                    answered = await ask(self._world, workload) is not None
+                    due[workload] = self._world.now() + (EVERY if answered else AGAIN)
 
     def _warden(self, workload: WorkloadId) -> Warden:
         task = self._tasks.get(workload)

@@ -54,6 +54,7 @@ class Cluster:
         self._snapshots = snapshots
         self._missing = missing
         self._stated = stated
+        self.may_see = True
 
     def follow(self, workloads: frozenset[WorkloadId]) -> None:
         self.followed = workloads
@@ -63,7 +64,7 @@ class Cluster:
             yield snapshot
 
     async def rights(self, workload: WorkloadId) -> Rights:
-        return Rights(not self._missing, self._missing)
+        return Rights(not self._missing, self._missing, may_see=self.may_see)
 
     async def stated(self, workload: WorkloadId) -> tuple[str, ...]:
         return self._stated
@@ -369,7 +370,9 @@ async def test_a_threshold_is_found_however_its_bound_is_written() -> None:
 
 
 async def test_of_a_workload_that_cannot_be_listed_nobody_says_that_it_is_not_there() -> None:
-    blind = Live(Cluster(missing=("list deployments in shop",)), None, None)
+    unlisted = Cluster(missing=("list deployments in shop",))
+    unlisted.may_see = False
+    blind = Live(unlisted, None, None)
     assert [found.kind for found in await ask([ORDERS], blind)] == [LiveKind.RIGHT_MISSING]
     partly = Live(Cluster(missing=("patch deployments in shop",)), None, None)
     assert LiveKind.WORKLOAD_MISSING in [found.kind for found in await ask([ORDERS], partly)]

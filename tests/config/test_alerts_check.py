@@ -6,17 +6,16 @@ import pytest
 
 from guard.config.load import SourceFile, parse
 from guard.core.policy import Alerts, Matcher, MatchOp, WithoutPod
+from tests.config.slo_files import HEAD
 
-FILE = """\
-apiVersion: guard/v1
-service: auth
-owner: team
-workloads:
-  - kubernetes: {namespace: shop, deployment: auth}
+FILE = (
+    HEAD
+    + """\
 rollout:
   checks:
     - alerts: CHECK
 """
+)
 
 
 def check(keys: str) -> object:

@@ -6,13 +6,11 @@ import pytest
 
 from guard.config.load import SourceFile, parse
 from guard.core.policy import ErrorRatio, Latency, SlowRatio, WorseThanStable
+from tests.config.slo_files import HEAD
 
-FILE = """\
-apiVersion: guard/v1
-service: auth
-owner: team
-workloads:
-  - kubernetes: {namespace: shop, deployment: auth}
+FILE = (
+    HEAD
+    + """\
 target_labels: [cluster]
 objectives:
   - {name: ok, target: 99.9, window: 30d, sli: {ratio: {bad: errors_total, total: all_total}}}
@@ -23,6 +21,7 @@ objectives:
 rollout:
   checks:
 """
+)
 
 
 def checks(

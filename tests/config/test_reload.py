@@ -9,21 +9,20 @@ import pytest
 from guard.config import reload
 from guard.config.load import Loaded
 from guard.config.reload import Watcher
+from tests.config.slo_files import HEAD
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-GOOD = """\
-apiVersion: guard/v1
-service: auth
-owner: team
-workloads:
-  - kubernetes: {namespace: shop, deployment: auth}
+GOOD = (
+    HEAD
+    + """\
 rollout:
   bake: 10s
   checks:
     - pods: {}
 """
+)
 
 
 def bakes(watcher: Watcher) -> list[float]:

@@ -6,13 +6,11 @@ import pytest
 
 from guard.config.load import SourceFile, parse
 from guard.config.problems import Problem
+from tests.config.slo_files import HEAD
 
-FILE = """\
-apiVersion: guard/v1
-service: auth
-owner: team
-workloads:
-  - kubernetes: {namespace: shop, deployment: auth}
+FILE = (
+    HEAD
+    + """\
 objectives:
   - name: ok
     target: 99.9
@@ -23,6 +21,7 @@ rollout:
   checks:
     - pods: {}
 """
+)
 
 
 def problems(labels: str, sli: str) -> tuple[Problem, ...]:

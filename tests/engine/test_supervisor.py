@@ -165,6 +165,33 @@ async def test_what_the_guard_may_not_do_to_a_workload_it_cannot_see_is_shown(
     assert metrics.get_sample_value(names.METRIC_RIGHTS, labels) == 1.0
 
 
+async def test_what_it_may_do_is_asked_again_soon_where_nobody_answered(stage: Stage) -> None:
+    stage.cluster.rights = Rights(may_patch=False, missing=("list deployments in shop",))
+    guard = stage.start(fail={"rights": TemporaryError("no answer")})
+    await asyncio.sleep(25.0)
+    asked = guard.connection.made["rights"]
+    assert asked >= 1
+    guard.connection.fail.clear()
+    await asyncio.sleep(60.0)
+    labels = {"namespace": AUTH.namespace, "workload": AUTH.name}
+    assert guard.world.metrics.registry.get_sample_value(names.METRIC_RIGHTS, labels) == 1.0
+    answered = guard.connection.made["rights"]
+    await asyncio.sleep(600.0)
+    assert guard.connection.made["rights"] == answered
+
+
+async def test_what_it_lacks_is_no_longer_shown_of_a_workload_that_no_file_names(
+    stage: Stage,
+) -> None:
+    stage.cluster.rights = Rights(may_patch=False, missing=("list deployments in shop",))
+    guard = stage.start()
+    await asyncio.sleep(30.0)
+    guard.supervisor.take(())
+    await asyncio.sleep(30.0)
+    labels = {"namespace": AUTH.namespace, "workload": AUTH.name}
+    assert guard.world.metrics.registry.get_sample_value(names.METRIC_RIGHTS, labels) is None
+
+
 async def test_stopping_before_anything_was_seen_stops(stage: Stage) -> None:
     stage.channels = []
     guard = stage.start()

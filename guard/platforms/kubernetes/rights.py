@@ -21,6 +21,7 @@ GOOD_FOR: Final = 60.0
 all others of its namespace at the same time."""
 AT_ONCE: Final = 8
 """Reviews under way at one time: what is asked for all workloads at start holds up no action."""
+LISTING: Final = ("list", "deployments")
 OWN_VERBS: Final = ("get", "list", "create", "update", "patch", "delete")
 """Verbs on the guard's own ConfigMaps and Secrets (architecture.md, Rights)."""
 
@@ -73,7 +74,11 @@ class Reviews:
             for right, yes in zip((*changed, *shared), (*may, *answers), strict=True)
             if not yes
         ]
-        return Rights(may_patch=all(may), missing=tuple(str(right) for right in missing))
+        return Rights(
+            may_patch=all(may),
+            missing=tuple(str(right) for right in missing),
+            may_see=not any((one.verb, one.resource) == LISTING for one in missing),
+        )
 
     def _shared(self, namespace: str) -> Iterable[Right]:
         where = namespace if self._scopes else ""

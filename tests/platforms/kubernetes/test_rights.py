@@ -108,6 +108,18 @@ async def test_what_is_missing_elsewhere_is_said_and_forbids_no_patch(
     assert all(one.endswith("secrets in guard") for one in found.missing[3:])
 
 
+@pytest.mark.parametrize(
+    ("verb", "resource", "sees"),
+    [("list", "deployments", False), ("watch", "deployments", True), ("list", "pods", True)],
+)
+async def test_without_the_right_to_list_deployments_nobody_sees_which_there_are(
+    reviews: Reviews, authorizer: Authorizer, *, verb: str, resource: str, sees: bool
+) -> None:
+    authorizer.forbids = lambda one: (one["verb"], one["resource"]) == (verb, resource)
+
+    assert (await reviews.rights(CART)).may_see is sees
+
+
 async def test_where_single_namespaces_are_watched_rights_are_asked_for_there(
     api: Api, authorizer: Authorizer, clock: Clock
 ) -> None:
